@@ -1,0 +1,43 @@
+"""The ``beam-rtls`` command: one file a subcommand, each with ``main(argv) -> exit code``."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "run": "run the pipeline: readings from Kafka in, positions to Kafka out",
+    "simulate": "publish what real anchors would publish, or write it to a log",
+    "check": "say what is wrong with a site map, line by line",
+}
+
+
+def usage() -> str:
+    """Return the help text of the command itself."""
+    lines = [
+        "usage: beam-rtls COMMAND [OPTION ...]",
+        "",
+        "Positions of UWB tags from distance readings in Kafka.",
+        "",
+        "commands:",
+        *(f"  {name:<10} {what}" for name, what in COMMANDS.items()),
+        "",
+        "beam-rtls COMMAND --help tells the rest.",
+    ]
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand and return its exit code: 0 done, 1 failed, 2 called wrongly."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments and arguments[0] in {"-h", "--help", "help"}:
+        print(usage())
+        return 0
+    if not arguments or arguments[0] not in COMMANDS:
+        problem = f"unknown command {arguments[0]!r}; expected one of {', '.join(COMMANDS)}" if arguments else "no command"
+        print(f"beam-rtls: {problem}\n\n{usage()}", file=sys.stderr)
+        return 2
+    module = importlib.import_module(f"pipeline.commands.{arguments[0]}")
+    result: int = module.main(arguments[1:])
+    return result

@@ -1,0 +1,1 @@
+"""Believable sites, walks, readings and faults; no engine."""

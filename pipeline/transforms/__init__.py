@@ -1,0 +1,1 @@
+"""One PTransform a stage: state, timers and metrics around the positioning and the wire."""
