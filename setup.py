@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 from setuptools import Command, find_packages, setup
 from setuptools.command.build import build
@@ -20,7 +21,7 @@ class GenerateProto(Command):
     """Generate ``pipeline/wire/*_pb2.py`` (and type stubs) from ``proto/*.proto``."""
 
     description = "generate the protobuf modules from proto/"
-    user_options: list[tuple[str, str | None, str]] = []  # noqa: RUF012  (setuptools' own convention)
+    user_options: ClassVar[list[tuple[str, str, str]]] = []
 
     def initialize_options(self) -> None:
         """No options."""

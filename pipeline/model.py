@@ -77,7 +77,7 @@ class Reason(str, enum.Enum):
     # decode
     UNDECODABLE = "undecodable"
     NO_TAGS = "no_tags"
-    EMPTY_TAG_ID = "empty_tag_id"
+    BAD_TAG_ID = "bad_tag_id"
     UNKNOWN_ANCHOR = "unknown_anchor"
     DISTANCE_OUT_OF_RANGE = "distance_out_of_range"
     # group
@@ -104,8 +104,8 @@ class Stage(str, enum.Enum):
 class Rejected(NamedTuple):
     """One reading, or one record that could not be read, that ended without a position.
 
-    ``reason`` and ``stage`` are values of :class:`Reason` and :class:`Stage`; ``payload`` is the record's original bytes
-    where no reading could be made of it.
+    ``reason`` and ``stage`` are values of :class:`Reason` and :class:`Stage`; ``payload`` is the record's original
+    bytes where no reading could be made of it.
     """
 
     reason: str
@@ -119,18 +119,18 @@ class Rejected(NamedTuple):
     offset: int
     payload: bytes | None
 
-
-def reject_reading(reading: Reading, reason: Reason, stage: Stage, detail: str) -> Rejected:
-    """Return the rejection of one reading."""
-    return Rejected(
-        reason=reason.value,
-        stage=stage.value,
-        detail=detail,
-        tag=reading.tag,
-        anchor=reading.anchor,
-        measured_at_us=reading.measured_at_us,
-        kafka_time_us=reading.kafka_time_us,
-        partition=reading.partition,
-        offset=reading.offset,
-        payload=None,
-    )
+    @classmethod
+    def of(cls, reading: Reading, reason: Reason, stage: Stage, detail: str) -> Rejected:
+        """Return the rejection of one reading."""
+        return cls(
+            reason=reason.value,
+            stage=stage.value,
+            detail=detail,
+            tag=reading.tag,
+            anchor=reading.anchor,
+            measured_at_us=reading.measured_at_us,
+            kafka_time_us=reading.kafka_time_us,
+            partition=reading.partition,
+            offset=reading.offset,
+            payload=None,
+        )

@@ -35,7 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(usage())
         return 0
     if not arguments or arguments[0] not in COMMANDS:
-        problem = f"unknown command {arguments[0]!r}; expected one of {', '.join(COMMANDS)}" if arguments else "no command"
+        problem = (
+            f"unknown command {arguments[0]!r}; expected one of {', '.join(COMMANDS)}" if arguments else "no command"
+        )
         print(f"beam-rtls: {problem}\n\n{usage()}", file=sys.stderr)
         return 2
     module = importlib.import_module(f"pipeline.commands.{arguments[0]}")

@@ -1,6 +1,6 @@
 """What the subcommands' parsers have in common.
 
-A flag wins over the environment (``BEAM_RTLS_`` and the flag's name), the environment over the file given by ``--config``.
+A flag wins over the environment (``BEAM_RTLS_`` and the flag's name), the environment over the file of ``--config``.
 """
 
 from __future__ import annotations
@@ -12,9 +12,23 @@ import configargparse
 ENVIRONMENT_PREFIX = "BEAM_RTLS_"
 
 
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Says the default where there is one, and leaves the example as it was written."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default in (None, False, [], argparse.SUPPRESS) or not action.option_strings:
+            return action.help
+        return f"{action.help} (default: %(default)s)"
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if "\n" in text:
+            return super()._fill_text(text, width, indent)
+        return argparse.HelpFormatter._fill_text(self, text, width, indent)  # noqa: SLF001
+
+
 def new_parser(command: str, description: str, epilog: str | None = None) -> configargparse.ArgumentParser:
     """Return the parser of ``beam-rtls COMMAND``; every long option can also be set by environment and file."""
-    parser = configargparse.ArgumentParser(
+    return configargparse.ArgumentParser(
         prog=f"beam-rtls {command}",
         description=description,
         epilog=epilog,
@@ -22,10 +36,9 @@ def new_parser(command: str, description: str, epilog: str | None = None) -> con
         config_file_parser_class=configargparse.YAMLConfigFileParser,
         args_for_setting_config_path=["--config"],
         config_arg_help_message="a YAML file with any of these settings, without the leading dashes",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=_HelpFormatter,
         allow_abbrev=False,
     )
-    return parser
 
 
 def kafka_property(text: str) -> tuple[str, str]:

@@ -1,0 +1,251 @@
+"""The settings of ``beam-rtls run``: from flags, environment and file to one value object."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from pipeline.commands.arguments import kafka_property, new_parser
+from pipeline.positioning.rounds import GroupingMode, GroupingSettings
+from pipeline.positioning.trilateration import SolverSettings
+from pipeline.settings import OFFSETS, RUNNERS, GraphSettings, KafkaSettings, RunnerSettings, RunSettings
+
+_EXAMPLE = """\
+example:
+  beam-rtls run --anchors anchors/demo.yaml --bootstrap-servers broker:10920 --output-bootstrap-servers broker2:9094
+
+A TLS and SASL cluster (properties of Kafka's Java client; stores as PEM or PKCS12):
+  beam-rtls run … --kafka-properties cluster.properties --kafka-property sasl.mechanism=SCRAM-SHA-512
+"""
+_SERVERS = re.compile(r"[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*|\[[0-9a-fA-F:]+\]:\d{1,5}")
+
+
+@dataclass(frozen=True, slots=True)
+class RunArguments:
+    """What ``beam-rtls run`` was asked."""
+
+    anchors: Path
+    tag_height_m: float | None
+    log_level: int
+    settings: RunSettings
+
+
+def parse(argv: Sequence[str]) -> RunArguments:
+    """Return the arguments; a wrong one ends the program with what was expected (exit code 2)."""
+    parser = new_parser(
+        "run",
+        "Read UWB distance readings from Kafka, group them per tag, solve for the tag's position, write it to Kafka. "
+        "Each setting is a flag, a variable of the environment (in brackets below) or a line of the --config file; "
+        "the first of these wins.",
+        _EXAMPLE,
+    )
+    _add_site(parser)
+    _add_kafka(parser)
+    _add_positioning(parser)
+    _add_runner(parser)
+    given = parser.parse_args(list(argv))
+    try:
+        properties = _properties(given.kafka_properties, given.kafka_property)
+        output_properties = properties
+        if given.output_kafka_properties or given.output_kafka_property:
+            output_properties = _properties(given.output_kafka_properties, given.output_kafka_property)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    kafka = KafkaSettings(
+        bootstrap_servers=given.bootstrap_servers,
+        output_bootstrap_servers=given.output_bootstrap_servers or given.bootstrap_servers,
+        group_id=given.group_id,
+        offset=given.offset,
+        data_topic=given.data_topic,
+        positions_topic=given.positions_topic,
+        rejected_topic=given.rejected_topic,
+        properties=MappingProxyType(properties),
+        output_properties=MappingProxyType(output_properties),
+    )
+    graph = GraphSettings(
+        grouping=GroupingSettings(
+            mode=GroupingMode(given.mode),
+            round_wait_us=_micros(given.round_wait),
+            max_reading_age_us=_micros(given.max_reading_age),
+            max_lateness_us=_micros(given.max_lateness),
+            tag_expiry_us=_micros(given.tag_expiry),
+        ),
+        solver=SolverSettings(max_residual_m=given.max_residual, max_gdop=given.max_gdop),
+        data_topic=given.data_topic,
+        strict=given.strict,
+    )
+    runner = RunnerSettings(
+        runner=given.runner,
+        expansion_service=given.expansion_service,
+        prism_location=given.prism,
+        job_name=given.job_name,
+    )
+    return RunArguments(
+        anchors=given.anchors,
+        tag_height_m=given.tag_height,
+        log_level=getattr(logging, given.log_level),
+        settings=RunSettings(kafka, graph, runner),
+    )
+
+
+def _add_site(parser: argparse.ArgumentParser) -> None:
+    site = parser.add_argument_group("site")
+    site.add_argument("--anchors", type=Path, required=True, help="site map: YAML, or CSV anchor_id,x,y[,z]; metres")
+    site.add_argument("--tag-height", type=number(), metavar="M", help="height of the tags; wins over the site map's")
+
+
+def _add_kafka(parser: argparse.ArgumentParser) -> None:
+    kafka = parser.add_argument_group("Kafka")
+    kafka.add_argument("--bootstrap-servers", type=servers, required=True, metavar="HOST:PORT", help="input brokers")
+    kafka.add_argument(
+        "--output-bootstrap-servers",
+        type=servers,
+        metavar="HOST:PORT",
+        help="output brokers; the input brokers where not given",
+    )
+    kafka.add_argument("--group-id", default="beam-rtls", help="consumer group that holds where the run started")
+    kafka.add_argument(
+        "--offset",
+        choices=OFFSETS,
+        default="latest",
+        help="where a first start reads from; committed: where this group was last started",
+    )
+    kafka.add_argument("--data-topic", default="packet_data", help="readings in")
+    kafka.add_argument("--positions-topic", default="out_data", help="positions out")
+    kafka.add_argument("--rejected-topic", default="out_rejected", help="what gave no position, with the reason")
+    for prefix, what in (("", "the"), ("output-", "the output (the same as the input's where none is given)")):
+        kafka.add_argument(
+            f"--{prefix}kafka-properties",
+            type=Path,
+            metavar="FILE",
+            help=f"a properties file for {what} Kafka client",
+        )
+        kafka.add_argument(
+            f"--{prefix}kafka-property",
+            type=kafka_property,
+            action="append",
+            default=[],
+            metavar="KEY=VALUE",
+            help="one property; may be repeated; wins over the file",
+        )
+
+
+def _add_positioning(parser: argparse.ArgumentParser) -> None:
+    grouping = parser.add_argument_group("grouping (times in seconds)")
+    grouping.add_argument(
+        "--mode",
+        choices=[mode.value for mode in GroupingMode],
+        default=GroupingMode.ROUND.value,
+        help="round: every anchor that heard the blink; three: as soon as three distinct anchors are in",
+    )
+    grouping.add_argument(
+        "--round-wait",
+        type=number(above=0, at_most=60),
+        default=0.25,
+        metavar="S",
+        help="how long a round waits after its first reading",
+    )
+    grouping.add_argument(
+        "--max-reading-age",
+        type=number(above=0, at_most=600),
+        default=2.0,
+        metavar="S",
+        help="how far readings of a group may lie apart",
+    )
+    grouping.add_argument(
+        "--max-lateness",
+        type=number(above=0, at_most=3600),
+        default=10.0,
+        metavar="S",
+        help="a reading further behind its tag's newest is late",
+    )
+    grouping.add_argument(
+        "--tag-expiry",
+        type=number(above=0, at_most=86400),
+        default=60.0,
+        metavar="S",
+        help="a tag silent for so long is forgotten",
+    )
+    solver = parser.add_argument_group("positioning")
+    defaults = SolverSettings()
+    solver.add_argument(
+        "--max-residual",
+        type=number(above=0),
+        default=defaults.max_residual_m,
+        metavar="M",
+        help="RMS of the range residuals above which ranges do not meet",
+    )
+    solver.add_argument(
+        "--max-gdop",
+        type=number(above=0),
+        default=defaults.max_gdop,
+        metavar="N",
+        help="horizontal dilution of precision above which the geometry is hopeless",
+    )
+    solver.add_argument("--strict", action="store_true", help="stop at the first unexpected error (for tests)")
+
+
+def _add_runner(parser: argparse.ArgumentParser) -> None:
+    runner = parser.add_argument_group("runner")
+    runner.add_argument("--runner", choices=RUNNERS, default="prism", help="the engine")
+    runner.add_argument("--prism", metavar="FILE", help="the Prism binary; Beam fetches one where not given")
+    runner.add_argument(
+        "--expansion-service",
+        type=servers,
+        default="localhost:8097",
+        metavar="HOST:PORT",
+        help="the Java expansion service (make jars builds it)",
+    )
+    runner.add_argument("--job-name", default="beam-rtls", help="name of the job")
+    runner.add_argument(
+        "--log-level", choices=("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO", help="how much to log"
+    )
+
+
+def number(above: float = -math.inf, at_most: float = math.inf) -> Callable[[str], float]:
+    """Return a parser of finite numbers within bounds, for argparse."""
+
+    def parse_number(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and above < value <= at_most):
+            low = f" above {above:g}" if math.isfinite(above) else ""
+            high = f" and at most {at_most:g}" if math.isfinite(at_most) else ""
+            raise argparse.ArgumentTypeError(f"expected a number{low}{high}, got {text!r}")
+        return value
+
+    return parse_number
+
+
+def servers(text: str) -> str:
+    """Parse a list of ``HOST:PORT``."""
+    if not _SERVERS.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"expected HOST:PORT[,HOST:PORT …], got {text!r}")
+    return text
+
+
+def _micros(seconds: float) -> int:
+    return round(seconds * 1e6)
+
+
+def _properties(file: Path | None, single: Sequence[tuple[str, str]]) -> dict[str, str]:
+    properties: dict[str, str] = {}
+    if file is not None:
+        for number_, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+            text = line.strip()
+            if not text or text.startswith(("#", "!")):
+                continue
+            key, equals, value = text.partition("=")
+            if not equals or not key.strip():
+                raise ValueError(f"{file}:{number_}: expected key=value, got {text!r}")
+            properties[key.strip()] = value.strip()
+    properties.update(single)
+    return properties

@@ -1,0 +1,67 @@
+"""Submitting the graph to an engine, and staying with it until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from types import FrameType
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.runner import PipelineResult
+
+from pipeline.graph import build
+from pipeline.kafka import kafka_ends
+from pipeline.settings import RunSettings
+from pipeline.site import Site
+
+_LOG = logging.getLogger("beam_rtls")
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def execute(site: Site, settings: RunSettings) -> int:
+    """Run the pipeline over Kafka until SIGINT or SIGTERM (returns 0), or until the job fails (returns 1)."""
+    stopped = threading.Event()
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        stopped.set()
+
+    for number in _SIGNALS:
+        signal.signal(number, stop)
+    pipeline = beam.Pipeline(options=PipelineOptions(settings.runner.beam_options()))
+    build(pipeline, kafka_ends(settings.kafka, settings.runner.expansion_service), site, settings.graph)
+    _LOG.info("site %s: %d anchors; submitting to %s", site.name, len(site.anchors), settings.runner.runner)
+    result = pipeline.run()
+    # Beam's job server has put a handler of its own in place, which ends the job without a word.
+    for number in _SIGNALS:
+        signal.signal(number, stop)
+    failed = threading.Event()
+    threading.Thread(target=_wait, args=(result, stopped, failed), daemon=True).start()
+    _LOG.info("running; stop with Ctrl-C")
+    stopped.wait()
+    if failed.is_set():
+        return 1
+    _LOG.info("stopping")
+    _expect_broken_connections()
+    result.cancel()
+    return 0
+
+
+def _wait(result: PipelineResult, stopped: threading.Event, failed: threading.Event) -> None:
+    """Tell when the job ends by itself: it is endless, so it has failed."""
+    try:
+        ended = f"in state {result.wait_until_finish()}"
+    except Exception as error:  # noqa: BLE001  (a runner may raise anything; all of it means that the job is gone)
+        ended = str(error)
+    # Ctrl-C reaches the engine's own process too, and it may be gone before our handler has run.
+    if not stopped.wait(1.0):
+        _LOG.error("the job ended by itself: %s", ended)
+        failed.set()
+        stopped.set()
+
+
+def _expect_broken_connections() -> None:
+    """From here on the engine closes its end first; its threads' complaints would only hide what matters."""
+    logging.disable(logging.CRITICAL)
+    threading.excepthook = lambda _: None

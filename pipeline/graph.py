@@ -1,0 +1,45 @@
+"""The whole dataflow on one page. Source and sinks come in, so that tests, Prism and Flink run the same graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import apache_beam as beam
+
+import pipeline.transforms.coders  # noqa: F401  (registers the row coders)
+from pipeline.settings import GraphSettings
+from pipeline.site import Site
+from pipeline.transforms import decode, group, trilaterate
+from pipeline.transforms.encode import EncodePositions, EncodeRejected
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Where the graph begins and where it ends: a source of ``KafkaRecord``, and sinks of ``(key, value)`` bytes."""
+
+    readings: beam.PTransform
+    positions: beam.PTransform
+    rejected: beam.PTransform
+
+
+def build(pipeline: beam.Pipeline, ends: Ends, site: Site, settings: GraphSettings) -> None:
+    """Add the dataflow to a pipeline.
+
+    The labels are an interface: a savepoint finds its state by them.
+    """
+    strict = settings.strict
+    records = pipeline | "Readings" >> ends.readings
+
+    decoded = records | "Decode" >> decode.Decode(site, strict=strict)
+    grouped = decoded[decode.READINGS] | "Group" >> group.GroupReadings(settings.grouping, strict=strict)
+    solved = grouped[group.GROUPS] | "Trilaterate" >> trilaterate.Trilaterate(site, settings.solver, strict=strict)
+
+    _ = solved[trilaterate.FIXES] | "Positions" >> EncodePositions() | "WritePositions" >> ends.positions
+
+    rejected = (decoded[decode.REJECTED], grouped[group.REJECTED], solved[trilaterate.REJECTED])
+    _ = (
+        rejected
+        | "AllRejected" >> beam.Flatten()
+        | "Rejected" >> EncodeRejected(settings.data_topic)
+        | "WriteRejected" >> ends.rejected
+    )

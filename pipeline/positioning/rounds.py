@@ -1,0 +1,212 @@
+"""Grouping: which readings of a tag belong together.
+
+Two ages are told apart. How far readings may lie apart is judged by the time in the payload; how long to wait is
+counted in Kafka time. Both come with the records, so the same records in the same order give the same groups, live or
+replayed: whatever is due by a record's Kafka time is settled before the record is looked at, and a timer does for the
+last record of a tag what the next record would have done.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from pipeline.model import Group, Reading, Reason, Rejected, Stage
+
+MIN_ANCHORS = 3
+FORGET_AFTER_ROUNDS = 3
+"""An anchor silent for so many rounds of a tag is no longer waited for."""
+NEW_FOR_ROUNDS = 3
+"""A tag is new, and its anchors not yet known, until it has had so many rounds."""
+MAX_SEEN = 256
+"""Readings remembered per tag to know redelivered ones; at 8 anchors and one reading a second they span 32 s."""
+
+
+class GroupingMode(str, enum.Enum):
+    """When a group is complete."""
+
+    ROUND = "round"
+    """When every anchor that heard the blink has reported, or ``round_wait`` after the first."""
+    THREE = "three"
+    """As soon as three distinct anchors are in."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupingSettings:
+    """Bounds of the grouping; times in microseconds."""
+
+    mode: GroupingMode = GroupingMode.ROUND
+    round_wait_us: int = 250_000
+    max_reading_age_us: int = 2_000_000
+    max_lateness_us: int = 10_000_000
+    tag_expiry_us: int = 60_000_000
+
+
+Outcome = Group | Rejected
+Seen = tuple[str, int, float]
+"""What tells a reading of a tag from another: anchor, time of measurement, distance."""
+
+
+@dataclass(slots=True)
+class Rounds:
+    """The open round of one tag, and what is remembered of those before. Times in microseconds."""
+
+    open: dict[str, Reading] = field(default_factory=dict)
+    """At most one reading, the latest, of each anchor."""
+    opened_at_us: int = 0
+    """Kafka time of the round's first reading; 0 while none is open and ``open`` only holds what was carried over."""
+    clock_us: int = 0
+    """The latest Kafka time seen."""
+    newest_us: int = 0
+    """The newest time of measurement seen."""
+    heard: dict[str, int] = field(default_factory=dict)
+    """The anchors that lately heard the tag, and for how many rounds each has been silent."""
+    rounds: int = 0
+    """Groups given so far, counted up to where the tag is no longer new."""
+    seen: dict[Seen, None] = field(default_factory=dict)
+    """Readings accepted within the lateness bound, in order of arrival."""
+
+    def add(self, reading: Reading, settings: GroupingSettings) -> list[Outcome]:
+        """Take one reading in; return the groups and rejections that follow from it."""
+        now_us = max(self.clock_us, reading.kafka_time_us)
+        outcomes = self.advance(now_us, settings)
+        if self.is_forgotten(now_us, settings):
+            self.heard, self.rounds, self.newest_us, self.seen = {}, 0, 0, {}
+        self.clock_us = now_us
+        outcomes.extend(self._place(reading, settings))
+        return outcomes
+
+    def advance(self, now_us: int, settings: GroupingSettings) -> list[Outcome]:
+        """Settle what is due at a Kafka time; harmless if nothing is, and if called again."""
+        outcomes: list[Outcome] = []
+        if self.opened_at_us and now_us >= self.opened_at_us + settings.round_wait_us:
+            outcomes.extend(self._close())
+        if not self.opened_at_us:
+            oldest_us = now_us - settings.max_reading_age_us
+            given_up = [reading for reading in self.open.values() if reading.kafka_time_us < oldest_us]
+            detail = self._too_few()
+            outcomes.extend(self._drop(reading, Reason.TOO_FEW_ANCHORS, detail) for reading in given_up)
+        return outcomes
+
+    def due_us(self, settings: GroupingSettings) -> int:
+        """Return the Kafka time at which :meth:`advance`, or forgetting the tag, is next due."""
+        if self.opened_at_us:
+            return self.opened_at_us + settings.round_wait_us
+        if self.open:
+            return min(reading.kafka_time_us for reading in self.open.values()) + settings.max_reading_age_us + 1
+        return self.clock_us + settings.tag_expiry_us
+
+    def is_forgotten(self, now_us: int, settings: GroupingSettings) -> bool:
+        """Whether the tag has been silent for so long that nothing of it need be kept."""
+        return not self.open and now_us >= self.clock_us + settings.tag_expiry_us
+
+    def forget_seen(self, settings: GroupingSettings) -> None:
+        """Drop what can no longer come again as a duplicate, because it would be late."""
+        oldest_us = self.newest_us - settings.max_lateness_us
+        self.seen = {one: None for one in self.seen if one[1] >= oldest_us}
+
+    def _refusal(self, reading: Reading, settings: GroupingSettings) -> Rejected | None:
+        behind_us = self.newest_us - reading.measured_at_us
+        if behind_us > settings.max_lateness_us:
+            detail = (
+                f"{behind_us / 1e6:g} s behind the tag's newest reading; at most {settings.max_lateness_us / 1e6:g} s"
+            )
+            return _reject(reading, Reason.LATE, detail)
+        identity = (reading.anchor, reading.measured_at_us, reading.distance_m)
+        if identity in self.seen:
+            return _reject(reading, Reason.DUPLICATE, "anchor, tag, time and distance equal one already taken")
+        self._remember(identity)
+        held = self.open.get(reading.anchor)
+        if held is not None and reading.measured_at_us < held.measured_at_us:
+            return _reject(reading, Reason.SUPERSEDED, "a later reading of the same anchor is already in the round")
+        return None
+
+    def _place(self, reading: Reading, settings: GroupingSettings) -> Iterator[Outcome]:
+        refusal = self._refusal(reading, settings)
+        if refusal is not None:
+            yield refusal
+            return
+        fits, settled = self._make_room(reading, settings)
+        yield from settled
+        if not fits:
+            detail = f"more than {settings.max_reading_age_us / 1e6:g} s apart from the readings of its round"
+            yield _reject(reading, Reason.STALE, detail)
+            return
+        self.newest_us = max(self.newest_us, reading.measured_at_us)
+
+        if reading.anchor in self.open and self.opened_at_us:
+            # The anchor reports again: the round before is over.
+            yield from self._close()
+        if reading.anchor in self.open:
+            detail = "the same anchor reported again before three anchors had"
+            yield self._drop(self.open[reading.anchor], Reason.SUPERSEDED, detail)
+        self.open[reading.anchor] = reading
+        if settings.mode is GroupingMode.ROUND and not self.opened_at_us:
+            self.opened_at_us = self.clock_us
+        if len(self.open) >= MIN_ANCHORS and (settings.mode is GroupingMode.THREE or self._all_reported()):
+            yield from self._close()
+
+    def _all_reported(self) -> bool:
+        return self.rounds >= NEW_FOR_ROUNDS and self.open.keys() >= self.heard.keys()
+
+    def _make_room(self, reading: Reading, settings: GroupingSettings) -> tuple[bool, list[Outcome]]:
+        """Settle what lies too far from a reading in time; return whether the reading may then join the round.
+
+        Where clocks disagree, the reading whose time differs most from its Kafka time is the odd one, so that an anchor
+        with a wrong clock loses its own readings and not everybody else's.
+        """
+        outcomes: list[Outcome] = []
+        max_age_us = settings.max_reading_age_us
+        odd_us = max(_skew_us(reading), max_age_us)
+        for other in [*self.open.values()]:
+            apart_us = reading.measured_at_us - other.measured_at_us
+            if abs(apart_us) <= max_age_us:
+                continue
+            if _skew_us(other) > odd_us:
+                outcomes.append(
+                    self._drop(other, Reason.STALE, f"its clock is {_skew_us(other) / 1e6:g} s off Kafka's")
+                )
+            elif apart_us < 0 or _skew_us(reading) > max(max_age_us, _skew_us(other)):
+                return False, outcomes
+            elif len(self.open) >= MIN_ANCHORS:
+                outcomes.extend(self._close())
+                break
+            else:
+                outcomes.append(self._drop(other, Reason.TOO_FEW_ANCHORS, self._too_few()))
+        return True, outcomes
+
+    def _remember(self, identity: Seen) -> None:
+        if len(self.seen) >= MAX_SEEN:
+            del self.seen[next(iter(self.seen))]
+        self.seen[identity] = None
+
+    def _close(self) -> list[Outcome]:
+        """End the round: a group where three anchors or more are in, else its readings carry over to the next."""
+        self.opened_at_us = 0
+        for anchor in self.heard:
+            self.heard[anchor] += 1
+        for anchor in self.open:
+            self.heard[anchor] = 0
+        self.heard = {anchor: silent for anchor, silent in self.heard.items() if silent < FORGET_AFTER_ROUNDS}
+        if len(self.open) < MIN_ANCHORS:
+            return []
+        readings = sorted(self.open.values(), key=lambda one: (one.measured_at_us, one.kafka_time_us, one.anchor))
+        self.open = {}
+        self.rounds = min(self.rounds + 1, NEW_FOR_ROUNDS)
+        return [Group(readings[0].tag, readings)]
+
+    def _drop(self, reading: Reading, reason: Reason, detail: str) -> Rejected:
+        del self.open[reading.anchor]
+        return _reject(reading, reason, detail)
+
+    def _too_few(self) -> str:
+        return f"{len(self.open)} of {MIN_ANCHORS} anchors in time: {', '.join(sorted(self.open))}"
+
+
+def _skew_us(reading: Reading) -> int:
+    return abs(reading.measured_at_us - reading.kafka_time_us)
+
+
+def _reject(reading: Reading, reason: Reason, detail: str) -> Rejected:
+    return Rejected.of(reading, reason, Stage.GROUP, detail)

@@ -1,0 +1,148 @@
+"""What is settled before a run: that Kafka is there and set up right, and at which offsets reading starts.
+
+The offsets are resolved once and committed for the consumer group, so that a failure before the first checkpoint starts
+again where the run was first started, and loses nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaException, TopicPartition
+from confluent_kafka import KafkaError as KafkaErrorCode
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+
+from pipeline.kafka_client import client_config
+from pipeline.settings import KafkaSettings
+
+_LOG = logging.getLogger(__name__)
+_TIMEOUT_S = 10.0
+_RETRY_S = 15.0
+_PASSING = frozenset(
+    {
+        KafkaErrorCode.NOT_COORDINATOR,
+        KafkaErrorCode.COORDINATOR_NOT_AVAILABLE,
+        KafkaErrorCode.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaErrorCode.LEADER_NOT_AVAILABLE,
+        KafkaErrorCode.NOT_LEADER_FOR_PARTITION,
+        KafkaErrorCode._WAIT_COORD,  # noqa: SLF001  (librdkafka's public name for it)
+    },
+)
+_Result = TypeVar("_Result")
+
+
+class PreflightError(RuntimeError):
+    """Kafka is not as the run needs it; the message says what was expected and how to mend it."""
+
+
+def preflight(settings: KafkaSettings) -> None:
+    """Check both clusters and commit the offsets to start from.
+
+    Raises:
+        PreflightError: a broker out of reach, a topic missing or without ``LogAppendTime``, a group in use.
+        pipeline.kafka_client.UnsupportedPropertyError: a property that these checks cannot follow.
+    """
+    source = client_config(settings.bootstrap_servers, settings.properties)
+    sink = client_config(settings.output_bootstrap_servers, settings.output_properties)
+    _require_topics(source, settings.data_topic)
+    _require_topics(sink, settings.positions_topic, settings.rejected_topic)
+    _require_append_time(source, settings.data_topic)
+    _commit_offsets(source, settings)
+
+
+def _require_topics(config: dict[str, str], *topics: str) -> None:
+    servers = config["bootstrap.servers"]
+    try:
+        known = AdminClient(_quiet(config)).list_topics(timeout=_TIMEOUT_S).topics
+    except KafkaException as error:
+        raise PreflightError(f"no Kafka broker answers at {servers} within {_TIMEOUT_S:g} s: {_text(error)}") from error
+    missing = [topic for topic in topics if topic not in known]
+    if missing:
+        raise PreflightError(f"no topic {', '.join(map(repr, missing))} at {servers}; create it, or name another")
+
+
+def _require_append_time(config: dict[str, str], topic: str) -> None:
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    admin = AdminClient(_quiet(config))
+    try:
+        entries = admin.describe_configs([resource])[resource].result(_TIMEOUT_S)
+    except KafkaException as error:
+        _LOG.warning("cannot see how topic %r is configured (%s); it needs LogAppendTime", topic, _text(error))
+        return
+    found = entries["message.timestamp.type"].value
+    if found != "LogAppendTime":
+        raise PreflightError(
+            f"topic {topic!r} has message.timestamp.type={found}; expected LogAppendTime, for waiting is counted in "
+            f"Kafka's own time. Set it: kafka-configs.sh --bootstrap-server {config['bootstrap.servers']} --alter "
+            f"--topic {topic} --add-config message.timestamp.type=LogAppendTime",
+        )
+
+
+def _commit_offsets(config: dict[str, str], settings: KafkaSettings) -> None:
+    consumer = Consumer({**_quiet(config), "group.id": settings.group_id, "enable.auto.commit": False})
+    try:
+        topic = settings.data_topic
+        partitions = [TopicPartition(topic, number) for number in consumer.list_topics(topic).topics[topic].partitions]
+        committed = _patiently(lambda: consumer.committed(partitions, timeout=_TIMEOUT_S))
+        starts = [_start(consumer, partition, settings.offset) for partition in committed]
+        try:
+            _patiently(lambda: consumer.commit(offsets=starts, asynchronous=False))
+        except KafkaException as error:
+            raise PreflightError(
+                f"cannot set where consumer group {settings.group_id!r} starts ({_text(error)}); "
+                "stop whoever else uses the group, or choose another with --group-id",
+            ) from error
+        for start in starts:
+            _LOG.info("reading %s partition %d from offset %d", topic, start.partition, start.offset)
+            _require_appended(consumer, start)
+    finally:
+        consumer.close()
+
+
+def _start(consumer: Consumer, committed: TopicPartition, offset: str) -> TopicPartition:
+    low, high = consumer.get_watermark_offsets(committed, timeout=_TIMEOUT_S)
+    if offset == "committed" and low <= committed.offset <= high:
+        chosen = committed.offset
+    else:
+        chosen = low if offset == "earliest" else high
+    return TopicPartition(committed.topic, committed.partition, chosen)
+
+
+def _require_appended(consumer: Consumer, start: TopicPartition) -> None:
+    """Refuse records from before the topic was set to LogAppendTime: KafkaIO would stop at the first."""
+    _, high = consumer.get_watermark_offsets(start, timeout=_TIMEOUT_S)
+    if start.offset >= high:
+        return
+    consumer.assign([start])
+    try:
+        message = consumer.poll(_TIMEOUT_S)
+    finally:
+        consumer.unassign()
+    if message is not None and not message.error() and message.timestamp()[0] != TIMESTAMP_LOG_APPEND_TIME:
+        raise PreflightError(
+            f"{start.topic} partition {start.partition} offset {start.offset} was written before the topic had "
+            "message.timestamp.type=LogAppendTime; start with --offset latest",
+        )
+
+
+def _patiently(call: Callable[[], _Result]) -> _Result:
+    """Repeat a call over what passes by itself, as while a broker has just started."""
+    give_up = time.monotonic() + _RETRY_S
+    while True:
+        try:
+            return call()
+        except KafkaException as error:
+            if error.args[0].code() not in _PASSING or time.monotonic() > give_up:
+                raise
+            time.sleep(0.2)
+
+
+def _quiet(config: dict[str, str]) -> dict[str, Any]:
+    return {**config, "log_level": 2}
+
+
+def _text(error: KafkaException) -> str:
+    return str(error.args[0].str() or error.args[0].name())

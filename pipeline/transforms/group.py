@@ -1,0 +1,136 @@
+"""Stage group: readings of a tag to groups of three or more anchors. Stateful, keyed by tag group."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.transforms.timeutil import TimeDomain
+from apache_beam.transforms.userstate import TimerSpec, on_timer
+from apache_beam.utils.timestamp import Timestamp
+
+from pipeline.model import Group, Reading, Reason, Rejected, Stage
+from pipeline.positioning.rounds import GroupingSettings, Outcome, Rounds
+from pipeline.transforms import round_state
+from pipeline.transforms.counters import Counters
+from pipeline.transforms.outputs import typed
+from pipeline.transforms.tag_groups import Bag, TagStates, tag_states_spec, timer_at
+from pipeline.wire.readings import unpack
+from pipeline.wire.state_pb2 import Readings
+
+GROUPS = "groups"
+REJECTED = "rejected"
+
+_LOG = logging.getLogger(__name__)
+
+
+class GroupReadings(beam.PTransform):
+    """``PCollection[(tag group, packed readings)]`` to a dict of ``groups`` and ``rejected``."""
+
+    def __init__(self, settings: GroupingSettings, *, strict: bool = False) -> None:
+        super().__init__()
+        self._settings = settings
+        self._strict = strict
+
+    def expand(self, readings: beam.PCollection[tuple[int, bytes]]) -> dict[str, beam.PCollection[Any]]:
+        """Apply the stage."""
+        outputs = readings | "Group" >> beam.ParDo(GroupFn(self._settings, strict=self._strict)).with_outputs(
+            REJECTED,
+            main=GROUPS,
+        )
+        return {
+            GROUPS: typed(outputs[GROUPS], Group),
+            REJECTED: typed(outputs[REJECTED], Rejected),
+        }
+
+
+class GroupFn(beam.DoFn):
+    """See :class:`GroupReadings`. One timer a tag group, at whatever of its tags is due next, in Kafka time."""
+
+    ROUNDS = tag_states_spec("rounds")
+    DUE = TimerSpec("due", TimeDomain.WATERMARK)
+
+    def __init__(self, settings: GroupingSettings, *, strict: bool) -> None:
+        super().__init__()
+        self._settings = settings
+        self._strict = strict
+        self._counters = Counters(Stage.GROUP)
+
+    def process(
+        self,
+        element: tuple[int, bytes],
+        bag: Bag = beam.DoFn.StateParam(ROUNDS),  # noqa: B008
+        timer: Any = beam.DoFn.TimerParam(DUE),  # noqa: B008
+    ) -> Iterator[Any]:
+        """Take a batch of readings of one tag group in."""
+        states = TagStates(bag)
+        by_tag: dict[str, list[Reading]] = {}
+        for reading in unpack(Readings.FromString(element[1])):
+            by_tag.setdefault(reading.tag, []).append(reading)
+        for tag, readings in by_tag.items():
+            rounds = round_state.from_bytes(states.get(tag))
+            taken: list[Reading] = []
+            for reading in readings:
+                try:
+                    outcomes = rounds.add(reading, self._settings)
+                except Exception as error:
+                    if self._strict:
+                        raise
+                    _LOG.exception("a reading of tag %s could not be grouped", tag)
+                    outcomes = [Rejected.of(reading, Reason.INTERNAL_ERROR, Stage.GROUP, repr(error))]
+                    rounds = self._rebuilt(states.get(tag), taken)
+                else:
+                    taken.append(reading)
+                yield from self._counted(outcomes)
+            self._keep(states, tag, rounds)
+        self._finish(states, timer)
+
+    @on_timer(DUE)
+    def due(
+        self,
+        now: Timestamp = beam.DoFn.TimestampParam,
+        bag: Bag = beam.DoFn.StateParam(ROUNDS),  # noqa: B008
+        timer: Any = beam.DoFn.TimerParam(DUE),  # noqa: B008
+    ) -> Iterator[Any]:
+        """Settle what is due. A timer is a hint: it may come late, twice, or when there is nothing to do."""
+        now_us = now.micros
+        states = TagStates(bag)
+        for tag in states.due(now_us):
+            rounds = round_state.from_bytes(states.get(tag))
+            yield from self._counted(rounds.advance(now_us, self._settings))
+            if rounds.is_forgotten(now_us, self._settings):
+                states.forget(tag)
+            else:
+                self._keep(states, tag, rounds)
+        self._finish(states, timer)
+
+    def _rebuilt(self, state: bytes, taken: list[Reading]) -> Rounds:
+        """Return the rounds as they were before a reading that failed half-way: grouping again gives the same."""
+        rounds = round_state.from_bytes(state)
+        for reading in taken:
+            rounds.add(reading, self._settings)
+        return rounds
+
+    def _keep(self, states: TagStates, tag: str, rounds: Rounds) -> None:
+        rounds.forget_seen(self._settings)
+        states.put(tag, rounds.due_us(self._settings), round_state.to_bytes(rounds))
+
+    @staticmethod
+    def _finish(states: TagStates, timer: Any) -> None:
+        states.commit()
+        due_us = states.next_due_us()
+        if due_us is None:
+            timer.clear()
+        else:
+            timer.set(timer_at(due_us))
+
+    def _counted(self, outcomes: list[Outcome]) -> Iterator[Any]:
+        for outcome in outcomes:
+            if isinstance(outcome, Group):
+                self._counters.add("groups")
+                yield outcome
+            else:
+                self._counters.rejected(outcome.reason)
+                yield beam.pvalue.TaggedOutput(REJECTED, outcome)

@@ -1,0 +1,56 @@
+"""Readings and records for the tests, in few words."""
+
+from __future__ import annotations
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from pipeline.model import KafkaRecord, Reading
+from pipeline.site import Anchor, Site
+from pipeline.wire.message_pb2 import AnchorData, TagData
+
+START_S = 1_713_300_000
+"""2024-04-16, the instant that times in the tests count from."""
+
+DEMO = Site(
+    "demo",
+    {anchor.id: anchor for anchor in (Anchor("A0", 2.0, 0.0), Anchor("A1", 0.0, 2.0), Anchor("A2", 2.0, 3.0))},
+)
+
+
+def us(seconds: float) -> int:
+    """Seconds after the tests' start, in microseconds since 1970."""
+    return START_S * 1_000_000 + round(seconds * 1e6)
+
+
+def reading(
+    anchor: str = "A0",
+    at_s: float = 0.0,
+    *,
+    kafka_s: float | None = None,
+    tag: str = "T",
+    distance_m: float = 1.5,
+    offset: int = 0,
+) -> Reading:
+    """A reading; in Kafka at once unless told otherwise."""
+    kafka_time_us = us(at_s if kafka_s is None else kafka_s)
+    return Reading(tag, anchor, distance_m, us(at_s), kafka_time_us, False, False, 0, offset)
+
+
+def record(
+    anchor: str = "A0",
+    at_s: float | None = 0.0,
+    *,
+    kafka_s: float | None = None,
+    tags: dict[str, float] | None = None,
+    detached: bool = False,
+    battery_low: bool = False,
+    offset: int = 0,
+) -> KafkaRecord:
+    """A record of ``packet_data`` as an anchor would publish it; ``tags`` are distances in metres."""
+    data = AnchorData(anchor_id=anchor)
+    if at_s is not None:
+        data.timestamp.CopyFrom(Timestamp(seconds=us(at_s) // 1_000_000, nanos=us(at_s) % 1_000_000 * 1000))
+    for tag, distance_m in ({"T": 1.5} if tags is None else tags).items():
+        data.tags[tag].CopyFrom(TagData(distance=distance_m, detached=detached, battery_low=battery_low))
+    in_kafka_s = kafka_s if kafka_s is not None else at_s or 0.0
+    return KafkaRecord("packet_data", 0, offset, us(in_kafka_s), data.SerializeToString())

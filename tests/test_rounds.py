@@ -1,0 +1,275 @@
+"""Which readings belong together: the rules of grouping, without any engine."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.model import Group, Reading, Rejected
+from pipeline.positioning.rounds import MAX_SEEN, GroupingMode, GroupingSettings, Outcome, Rounds
+from tests.readings import reading, us
+
+ROUND = GroupingSettings()
+THREE = GroupingSettings(mode=GroupingMode.THREE)
+
+
+def play(
+    readings: Iterable[Reading],
+    settings: GroupingSettings = ROUND,
+    *,
+    until_s: float | None = None,
+    rounds: Rounds | None = None,
+) -> list[Outcome]:
+    """Feed readings one by one, then let Kafka time pass."""
+    state = rounds if rounds is not None else Rounds()
+    outcomes = [outcome for one in readings for outcome in state.add(one, settings)]
+    if until_s is not None:
+        outcomes.extend(settle(state, settings, us(until_s)))
+    return outcomes
+
+
+def settle(rounds: Rounds, settings: GroupingSettings, until_us: int) -> list[Outcome]:
+    """Do what a timer does: settle at every time that is due."""
+    outcomes: list[Outcome] = []
+    while (due_us := rounds.due_us(settings)) <= until_us and not rounds.is_forgotten(due_us, settings):
+        outcomes.extend(rounds.advance(due_us, settings))
+    return outcomes
+
+
+def groups(outcomes: Iterable[Outcome]) -> list[set[str]]:
+    return [{one.anchor for one in outcome.readings} for outcome in outcomes if isinstance(outcome, Group)]
+
+
+def reasons(outcomes: Iterable[Outcome]) -> Counter[str]:
+    return Counter(outcome.reason for outcome in outcomes if isinstance(outcome, Rejected))
+
+
+def known_tag(anchors: str = "ABC", settings: GroupingSettings = ROUND) -> Rounds:
+    """A tag that the anchors have heard for some rounds, the last a minute ago less what makes it forgotten."""
+    rounds = Rounds()
+    for number in range(4):
+        play((reading(anchor, number - 30.0) for anchor in anchors), settings, until_s=number - 29.5, rounds=rounds)
+    return rounds
+
+
+def test_three_groups_as_soon_as_three_distinct_anchors_are_in() -> None:
+    outcomes = play([reading(anchor, 0.0) for anchor in "ABCDEF"], THREE)
+    assert groups(outcomes) == [{"A", "B", "C"}, {"D", "E", "F"}]
+
+
+def test_three_takes_the_latest_reading_of_an_anchor() -> None:
+    outcomes = play([reading("A", 0.0), reading("A", 0.5), reading("B", 0.5), reading("C", 0.5)], THREE)
+    assert groups(outcomes) == [{"A", "B", "C"}]
+    assert reasons(outcomes) == {"superseded": 1}
+    group = next(outcome for outcome in outcomes if isinstance(outcome, Group))
+    assert {one.measured_at_us for one in group.readings} == {us(0.5)}
+
+
+@pytest.mark.parametrize("settings", [ROUND, THREE])
+def test_three_copies_from_one_anchor_are_no_group(settings: GroupingSettings) -> None:
+    outcomes = play([reading("A", at_s, distance_m=1 + at_s) for at_s in (0.0, 0.2, 0.4)], settings, until_s=60)
+    assert groups(outcomes) == []
+    assert reasons(outcomes) == {"superseded": 2, "too_few_anchors": 1}
+
+
+@pytest.mark.parametrize("settings", [ROUND, THREE])
+def test_a_redelivered_record_changes_nothing(settings: GroupingSettings) -> None:
+    once = [reading(anchor, 0.0, distance_m=2.0) for anchor in "ABC"]
+    twice = [one for one in once for _ in range(2)]
+    outcomes = play([*twice, *once], settings, until_s=60)
+    assert groups(outcomes) == groups(play(once, settings, until_s=60))
+    assert reasons(outcomes) == {"duplicate": 6}
+
+
+def test_a_new_tag_waits_for_whoever_else_may_have_heard_it() -> None:
+    rounds = Rounds()
+    assert play([reading(anchor, 0.0) for anchor in "ABCD"], rounds=rounds) == []
+    assert groups(settle(rounds, ROUND, us(0.25))) == [{"A", "B", "C", "D"}]
+
+
+def test_a_known_tag_does_not_wait_once_all_its_anchors_have_reported() -> None:
+    outcomes = play([reading(anchor, 0.0) for anchor in "ABC"], rounds=known_tag())
+    assert groups(outcomes) == [{"A", "B", "C"}]
+
+
+def test_an_anchor_that_fell_silent_is_waited_for_only_some_rounds() -> None:
+    rounds = known_tag("ABCD")
+    waited = [
+        not groups(play([reading(anchor, at_s) for anchor in "ABC"], rounds=rounds))
+        and groups(settle(rounds, ROUND, us(at_s + 0.5))) == [{"A", "B", "C"}]
+        for at_s in (0.0, 1.0, 2.0)
+    ]
+    assert waited == [True, True, True]
+    assert groups(play([reading(anchor, 3.0) for anchor in "ABC"], rounds=rounds)) == [{"A", "B", "C"}]
+
+
+def test_an_anchor_reporting_again_closes_the_round() -> None:
+    rounds = Rounds()
+    outcomes = play([*(reading(anchor, 0.0) for anchor in "ABC"), reading("A", 0.2)], rounds=rounds)
+    assert groups(outcomes) == [{"A", "B", "C"}]
+    assert set(rounds.open) == {"A"}
+
+
+def test_a_round_that_waits_too_long_closes_before_the_next_reading_joins() -> None:
+    outcomes = play([*(reading(anchor, 0.0) for anchor in "ABC"), reading("D", 0.25)])
+    assert groups(outcomes) == [{"A", "B", "C"}]
+
+
+def test_fewer_than_three_readings_carry_over_until_stale() -> None:
+    carried = play([reading("A", 0.0), reading("B", 0.1), reading("C", 1.9)], until_s=5)
+    assert groups(carried) == [{"A", "B", "C"}]
+    stale = play([reading("A", 0.0), reading("B", 0.1), reading("C", 2.5)], until_s=10)
+    assert groups(stale) == []
+    assert reasons(stale) == {"too_few_anchors": 3}
+
+
+def test_no_group_holds_readings_further_apart_than_the_age_bound() -> None:
+    # All in Kafka at once, after a stall of the bridge, so only the payload's time can tell.
+    outcomes = play(
+        [reading(anchor, at_s, kafka_s=9.0) for anchor, at_s in zip("ABCDEF", (0, 1, 3, 4, 6, 7), strict=True)]
+    )
+    for outcome in outcomes:
+        if isinstance(outcome, Group):
+            times = [one.measured_at_us for one in outcome.readings]
+            assert max(times) - min(times) <= ROUND.max_reading_age_us
+
+
+def test_a_late_reading_is_rejected() -> None:
+    outcomes = play([reading("A", 20.0), reading("B", 9.9, kafka_s=20.0)])
+    assert reasons(outcomes) == {"late": 1}
+
+
+def test_whole_second_stamps_of_one_blink_may_differ_by_one() -> None:
+    blink = [reading("A", 0.0, kafka_s=1.01), reading("B", 1.0, kafka_s=1.02), reading("C", 0.0, kafka_s=1.03)]
+    assert groups(play(blink, until_s=5)) == [{"A", "B", "C"}]
+
+
+def test_an_anchor_with_a_wrong_clock_loses_only_its_own_readings() -> None:
+    readings = [
+        reading(anchor, at_s + (8.0 if anchor == "C" else 0.0), kafka_s=at_s + 0.01)
+        for at_s in range(20)
+        for anchor in "ABCDE"
+    ]
+    outcomes = play(readings, until_s=60)
+    assert len(groups(outcomes)) == 20
+    assert all(found == {"A", "B", "D", "E"} for found in groups(outcomes))
+    assert reasons(outcomes) == {"stale": 20}
+
+
+@pytest.mark.parametrize("blink_s", [0.2, 1.0, 10.0])
+@pytest.mark.parametrize("settings", [ROUND, THREE])
+def test_slow_and_fast_tags_give_one_group_a_blink(blink_s: float, settings: GroupingSettings) -> None:
+    blinks = [number * blink_s for number in range(20)]
+    outcomes = play(
+        [
+            reading(anchor, float(int(at_s)), kafka_s=at_s + delay, distance_m=1 + at_s)
+            for at_s in blinks
+            for anchor, delay in (("A", 0.01), ("B", 0.02), ("C", 0.03))
+        ],
+        settings,
+        until_s=blinks[-1] + 30,
+    )
+    assert groups(outcomes) == [{"A", "B", "C"}] * 20
+    assert reasons(outcomes) == {}
+
+
+def test_a_silent_tag_is_forgotten_by_record_as_by_timer() -> None:
+    rounds = known_tag()
+    later = reading("A", 120.0)
+    by_record = dataclasses.replace(rounds, open=dict(rounds.open), heard=dict(rounds.heard), seen=dict(rounds.seen))
+    assert by_record.is_forgotten(later.kafka_time_us, ROUND)
+    by_record.add(later, ROUND)
+    by_timer = Rounds()
+    by_timer.add(later, ROUND)
+    assert by_record == by_timer
+
+
+def test_advancing_again_does_nothing() -> None:
+    rounds = Rounds()
+    play([reading(anchor, 0.0) for anchor in "ABC"], rounds=rounds)
+    assert len(rounds.advance(us(1.0), ROUND)) == 1
+    assert rounds.advance(us(1.0), ROUND) == []
+    assert rounds.advance(us(0.0), ROUND) == []
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    rounds = Rounds()
+    for number in range(5 * MAX_SEEN):
+        rounds.add(reading("ABCDEFGH"[number % 8], number / 100, distance_m=1 + number), ROUND)
+    assert len(rounds.seen) <= MAX_SEEN
+    assert len(rounds.open) <= 8
+
+
+streams = st.lists(
+    st.tuples(
+        st.sampled_from("ABCDE"),
+        st.integers(0, 400),  # gap to the record before, ms
+        st.integers(-3000, 3000),  # clock against Kafka's, ms
+        st.integers(1, 3),  # distance: few values, so that records repeat
+        st.booleans(),  # whole-second stamp
+    ),
+    max_size=60,
+)
+
+
+def as_readings(stream: list[tuple[str, int, int, int, bool]]) -> list[Reading]:
+    readings: list[Reading] = []
+    kafka_ms = 0
+    for offset, (anchor, gap_ms, skew_ms, distance_m, whole) in enumerate(stream):
+        kafka_ms += gap_ms
+        at_s = (kafka_ms + skew_ms) / 1000
+        readings.append(
+            reading(
+                anchor,
+                float(int(at_s)) if whole else at_s,
+                kafka_s=kafka_ms / 1000,
+                distance_m=float(distance_m),
+                offset=offset,
+            ),
+        )
+    return readings
+
+
+@given(streams, st.sampled_from([ROUND, THREE]))
+def test_every_reading_ends_exactly_once(
+    stream: list[tuple[str, int, int, int, bool]], settings: GroupingSettings
+) -> None:
+    readings = as_readings(stream)
+    ended: Counter[int] = Counter()
+    for outcome in play(readings, settings, until_s=1000):
+        ended.update([outcome.offset] if isinstance(outcome, Rejected) else [one.offset for one in outcome.readings])
+    assert ended == Counter(range(len(readings)))
+
+
+@given(streams, st.sampled_from([ROUND, THREE]))
+def test_groups_keep_their_bounds(stream: list[tuple[str, int, int, int, bool]], settings: GroupingSettings) -> None:
+    for outcome in play(as_readings(stream), settings, until_s=1000):
+        if isinstance(outcome, Group):
+            anchors = [one.anchor for one in outcome.readings]
+            times = [one.measured_at_us for one in outcome.readings]
+            assert len(set(anchors)) == len(anchors) >= 3
+            assert times == sorted(times)
+            assert times[-1] - times[0] <= settings.max_reading_age_us
+
+
+@given(streams, st.sampled_from([ROUND, THREE]), st.data())
+def test_timers_may_fire_at_once_late_or_never(
+    stream: list[tuple[str, int, int, int, bool]],
+    settings: GroupingSettings,
+    data: st.DataObject,
+) -> None:
+    """Whether a timer comes before the next record or the record before the timer, the outcomes are the same."""
+    readings = as_readings(stream)
+    rounds = Rounds()
+    with_timers: list[Outcome] = []
+    for one in readings:
+        if data.draw(st.booleans()):
+            with_timers.extend(settle(rounds, settings, one.kafka_time_us))
+        with_timers.extend(rounds.add(one, settings))
+    with_timers.extend(settle(rounds, settings, us(1000)))
+    assert with_timers == play(readings, settings, until_s=1000)
