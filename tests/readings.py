@@ -33,7 +33,17 @@ def reading(
 ) -> Reading:
     """A reading; in Kafka at once unless told otherwise."""
     kafka_time_us = us(at_s if kafka_s is None else kafka_s)
-    return Reading(tag, anchor, distance_m, us(at_s), kafka_time_us, False, False, 0, offset)
+    return Reading(
+        tag=tag,
+        anchor=anchor,
+        distance_m=distance_m,
+        measured_at_us=us(at_s),
+        kafka_time_us=kafka_time_us,
+        detached=False,
+        battery_low=False,
+        partition=0,
+        offset=offset,
+    )
 
 
 def record(

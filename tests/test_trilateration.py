@@ -259,8 +259,8 @@ def test_ranges_that_disagree_widen_the_covariance() -> None:
 def test_no_lower_minimum_is_overlooked(sigma: float) -> None:
     rng = np.random.default_rng(7)
     grid = [Point(float(x), float(y)) for x in range(-30, 31, 12) for y in range(-30, 31, 12)]
-    for _ in range(20):
-        plan = rng.uniform(-10.0, 10.0, (5, 2)) * [1.0, rng.choice([1.0, 0.2])]
+    for _ in range(60):
+        plan = rng.uniform(-10.0, 10.0, (5, 2)) * [1.0, rng.choice([1.0, 0.1])]
         distances = np.hypot(*(plan - rng.uniform(-15.0, 15.0, 2)).T) + rng.normal(0.0, sigma, 5)
         spheres = [Sphere(float(x), float(y), 0.0, abs(float(r))) for (x, y), r in zip(plan, distances, strict=True)]
         fits = [refine(spheres, start) for start in starting_points(spheres, 0.15)]
@@ -273,6 +273,12 @@ def test_a_tag_far_from_a_small_cluster_converges_round_the_bend() -> None:
     spheres = [Sphere(0.0, 0.0, -0.63, 41.82), Sphere(0.0, 0.0, 0.84, 41.82)]  # hyu_los_case1: anchors on one vehicle
     spheres += [Sphere(0.0, 1.74, 0.84, 41.80), Sphere(-1.888, 1.74, -0.63, 43.70)]
     assert all(refine(spheres, start).converged for start in starting_points(spheres, 0.15))
+
+
+def test_a_shallow_minimum_that_the_ranges_fit_badly_is_reached_all_the_same() -> None:
+    plan, distances = [(4.1, -0.3), (-6.1, -1.0), (-4.7, 0.9), (-9.0, 0.1)], [4.1, 14.3, 13.8, 18.5]
+    spheres = [Sphere(x, y, 0.0, r) for (x, y), r in zip(plan, distances, strict=True)]
+    assert all(refine(spheres, start).converged for start in starting_points(spheres, 0.15))  # without H: 100 steps
 
 
 # --- refusals: geometry ---------------------------------------------------------------------------------------------

@@ -6,10 +6,26 @@ A flag wins over the environment (``BEAM_RTLS_`` and the flag's name), the envir
 from __future__ import annotations
 
 import argparse
+import difflib
+import os
 
 import configargparse
 
 ENVIRONMENT_PREFIX = "BEAM_RTLS_"
+
+
+OTHER_VARIABLES = frozenset({"BEAM_RTLS_LOGS", "BEAM_RTLS_TOOLS"})
+"""Variables with the prefix that are not settings of a command."""
+
+
+def refuse_unknown_variables(parser: configargparse.ArgumentParser) -> None:
+    """End the program (exit code 2) where the environment holds a setting that does not exist: a slip of the pen."""
+    known = {name for action in parser._actions for name in parser.get_possible_config_keys(action)}  # noqa: SLF001
+    variables = {ENVIRONMENT_PREFIX + name.upper().replace("-", "_") for name in known} | OTHER_VARIABLES
+    for name in sorted(os.environ):
+        if name.startswith(ENVIRONMENT_PREFIX) and name not in variables:
+            near = difflib.get_close_matches(name, variables, n=1)
+            parser.error(f"unknown variable {name} in the environment" + (f"; did you mean {near[0]}?" if near else ""))
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from pipeline.commands.arguments import kafka_property, new_parser
+from pipeline.commands.arguments import kafka_property, new_parser, refuse_unknown_variables
 from pipeline.positioning.rounds import GroupingMode, GroupingSettings
 from pipeline.positioning.trilateration import SolverSettings
 from pipeline.settings import OFFSETS, RUNNERS, GraphSettings, KafkaSettings, RunnerSettings, RunSettings
@@ -49,6 +49,7 @@ def parse(argv: Sequence[str]) -> RunArguments:
     _add_kafka(parser)
     _add_positioning(parser)
     _add_runner(parser)
+    refuse_unknown_variables(parser)
     given = parser.parse_args(list(argv))
     try:
         properties = _properties(given.kafka_properties, given.kafka_property)

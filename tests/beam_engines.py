@@ -1,0 +1,108 @@
+"""The engines that stage tests name, and ends of the graph that need no Kafka."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.testing.test_pipeline import TestPipeline
+from apache_beam.testing.test_stream import TestStream
+from apache_beam.testing.util import assert_that
+from apache_beam.transforms.window import TimestampedValue
+from apache_beam.utils.timestamp import Timestamp
+
+import pipeline.transforms.coders  # noqa: F401  (registers the row coders)
+from pipeline.graph import Ends, build
+from pipeline.model import KafkaRecord
+from pipeline.settings import GraphSettings
+from pipeline.site import Site
+from tests.readings import DEMO, us
+
+FN_API = "FnApiRunner"
+"""Bounded input, as a batch: the watermark goes from the beginning to the end of time at once."""
+BUNDLE_BASED = "BundleBasedDirectRunner"
+"""The engine on which TestStream moves the watermark step by step."""
+
+
+def engine(name: str) -> TestPipeline:
+    """Return a pipeline on the engine of that name; TestStream needs a streaming one."""
+    options = PipelineOptions([])
+    if name == FN_API:
+        return TestPipeline(runner=FnApiRunner(), options=options)
+    options.view_as(StandardOptions).streaming = True
+    return TestPipeline(runner=BundleBasedDirectRunner(), options=options)
+
+
+def at_kafka_time(record: KafkaRecord) -> TimestampedValue:
+    """Return the record as KafkaIO gives it: at the instant of its append."""
+    return TimestampedValue(record, Timestamp(micros=record.kafka_time_us))
+
+
+def stream(*steps: KafkaRecord | float | Iterable[KafkaRecord]) -> TestStream:
+    """Return records, one bundle a step, and between them the watermark's moves (a number: seconds after the start)."""
+    test_stream = TestStream(coder=beam.coders.registry.get_coder(KafkaRecord), output_tags=None)
+    for step in steps:
+        if isinstance(step, (int, float)):
+            test_stream.advance_watermark_to(Timestamp(micros=us(step)))
+        else:
+            records = [step] if isinstance(step, KafkaRecord) else list(step)
+            test_stream.add_elements([at_kafka_time(record) for record in records])
+    # Timers fire before the end of time, at which this engine drops what they give.
+    return test_stream.advance_watermark_to(Timestamp(micros=us(3600))).advance_watermark_to_infinity()
+
+
+def batch(records: Iterable[KafkaRecord]) -> beam.PTransform:
+    """Return a bounded source of records, each at its Kafka time."""
+    return _Batch(list(records))
+
+
+class _Batch(beam.PTransform):
+    def __init__(self, records: list[KafkaRecord]) -> None:
+        super().__init__()
+        self._records = records
+
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[KafkaRecord]:
+        return (
+            begin
+            | beam.Create(self._records, reshuffle=False).with_output_types(KafkaRecord)
+            | beam.Map(at_kafka_time).with_output_types(KafkaRecord)
+        )
+
+
+class Check(beam.PTransform):
+    """A sink that hands the parsed JSON values to a check."""
+
+    def __init__(self, check: Callable[[list[dict[str, Any]]], None]) -> None:
+        super().__init__()
+        self._check = check
+
+    def expand(self, encoded: beam.PCollection[tuple[bytes, bytes]]) -> None:
+        check = self._check
+
+        def parsed(pairs: list[tuple[bytes, bytes]]) -> None:
+            check([json.loads(value) for _, value in pairs])
+
+        assert_that(encoded, parsed)
+
+
+def run_graph(
+    name: str,
+    source: beam.PTransform,
+    *,
+    positions: Callable[[list[dict[str, Any]]], None],
+    rejected: Callable[[list[dict[str, Any]]], None],
+    settings: GraphSettings | None = None,
+    site: Site = DEMO,
+) -> beam.runners.runner.PipelineResult:
+    """Run the whole graph on an engine and hand what comes out to the checks; strict unless told otherwise."""
+    pipeline = engine(name)
+    ends = Ends(source, Check(positions), Check(rejected))
+    build(pipeline, ends, site, settings or GraphSettings(strict=True))
+    result = pipeline.run()
+    result.wait_until_finish()
+    return result

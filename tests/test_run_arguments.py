@@ -1,0 +1,125 @@
+"""The settings of a run: flag over environment over file, and a wrong one refused with what was expected."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.commands.run_arguments import RunArguments, parse
+from pipeline.positioning.rounds import GroupingMode
+
+NEEDED = ["--anchors", "site.yaml", "--bootstrap-servers", "broker:10920"]
+
+
+def given(*flags: str) -> RunArguments:
+    return parse([*NEEDED, *flags])
+
+
+def test_defaults() -> None:
+    arguments = given()
+    kafka, graph = arguments.settings.kafka, arguments.settings.graph
+    assert arguments.anchors == Path("site.yaml")
+    assert (kafka.bootstrap_servers, kafka.output_bootstrap_servers) == ("broker:10920", "broker:10920")
+    assert (kafka.offset, kafka.data_topic, kafka.positions_topic) == ("latest", "packet_data", "out_data")
+    assert graph.grouping.mode is GroupingMode.ROUND
+    assert graph.grouping.round_wait_us == 250_000
+    assert graph.grouping.max_reading_age_us == 2_000_000
+    assert graph.grouping.max_lateness_us == 10_000_000
+    assert not graph.strict
+
+
+def test_a_flag_wins_over_the_environment_and_that_over_the_file(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("round-wait: 0.1\nmax-lateness: 20\nmax-reading-age: 3\n")
+    monkeypatch.setenv("BEAM_RTLS_ROUND_WAIT", "0.2")
+    monkeypatch.setenv("BEAM_RTLS_MAX_LATENESS", "30")
+    grouping = given("--config", str(file), "--round-wait", "0.5").settings.graph.grouping
+    assert grouping.round_wait_us == 500_000
+    assert grouping.max_lateness_us == 30_000_000
+    assert grouping.max_reading_age_us == 3_000_000
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--offset", "newest"], "latest"),
+        (["--mode", "four"], "round"),
+        (["--round-wait", "0"], "expected a number above 0 and at most 60, got '0'"),
+        (["--round-wait", "nan"], "expected a number above 0"),
+        (["--max-lateness", "soon"], "expected a number"),
+        (["--bootstrap-servers", "broker"], "expected HOST:PORT"),
+        (["--kafka-property", "acks"], "expected key=value, got 'acks'"),
+        (["--kafka-properties", "/nowhere/at.all"], "/nowhere/at.all"),
+        (["--rund-wait", "1"], "unrecognized arguments: --rund-wait"),
+        (["--runner", "spark"], "prism"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_what_was_expected(
+    flags: list[str],
+    told: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        given(*flags)
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+def test_an_unknown_line_of_the_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("round-weight: 0.1\n")
+    with pytest.raises(SystemExit):
+        given("--config", str(file))
+    assert "round-weight" in capsys.readouterr().err
+
+
+def test_an_unknown_variable_of_the_environment_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("BEAM_RTLS_ROUNDWAIT", "1")
+    with pytest.raises(SystemExit):
+        given()
+    told = capsys.readouterr().err
+    assert "BEAM_RTLS_ROUNDWAIT" in told
+    assert "BEAM_RTLS_ROUND_WAIT" in told
+
+
+def test_properties_come_from_file_and_flag_and_the_flag_wins(tmp_path: Path) -> None:
+    file = tmp_path / "kafka.properties"
+    file.write_text("# a comment\nsecurity.protocol=SASL_SSL\nsasl.mechanism = PLAIN\n\n")
+    flags = ["--kafka-properties", str(file), "--kafka-property", "sasl.mechanism=SCRAM-SHA-512"]
+    kafka = given(*flags).settings.kafka
+    assert kafka.properties == {"security.protocol": "SASL_SSL", "sasl.mechanism": "SCRAM-SHA-512"}
+    assert kafka.output_properties == kafka.properties
+    assert given(*flags, "--output-kafka-property", "a=b").settings.kafka.output_properties == {"a": "b"}
+
+
+def test_a_broken_properties_file_is_named_with_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "kafka.properties"
+    file.write_text("a=b\nnonsense\n")
+    with pytest.raises(SystemExit):
+        given("--kafka-properties", str(file))
+    assert f"{file}:2" in capsys.readouterr().err
+
+
+def test_what_correctness_needs_no_property_can_change() -> None:
+    flags = ["--kafka-property", "enable.auto.commit=true", "--kafka-property", "acks=0", "--group-id", "g"]
+    kafka = given(*flags).settings.kafka
+    consumer, producer = kafka.consumer_config(), kafka.producer_config()
+    assert (consumer["enable.auto.commit"], consumer["group.id"]) == ("false", "g")
+    assert (producer["acks"], producer["enable.idempotence"]) == ("all", "true")
+    assert consumer["auto.offset.reset"] == "latest"
+
+
+def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(["--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert "BEAM_RTLS_ROUND_WAIT" in text
+    assert "example:" in text
