@@ -6,6 +6,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice, pairwise
 
 import numpy as np
@@ -24,7 +25,7 @@ HALL = Site(
     tag_height_m=1.2,
 )
 START_US = 1_713_300_000_000_000
-EXACT = {"noise_m": 0.0, "bias_m": 0.0, "bias_spread_m": 0.0, "outlier_share": 0.0, "lost_share": 0.0}
+EXACT = SceneSettings(noise_m=0.0, bias_m=0.0, bias_spread_m=0.0, outlier_share=0.0, lost_share=0.0)
 ONE_WALKER = SceneSettings(tags=1, lost_share=0.0)
 
 
@@ -85,23 +86,27 @@ def test_an_anchor_publishes_a_walking_tag_once_a_second() -> None:
     assert len(gaps_s) >= 57
 
 
-def test_a_lost_ranging_is_made_up_for_at_the_next_blink_and_the_round_stays_together() -> None:
-    settings = SceneSettings(tags=20, still_share=0.0, lost_share=0.1)
-    instants: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for anchor, reading in readings(play(settings, 60)):
+def test_a_lost_ranging_is_made_up_for_at_the_next_blink() -> None:
+    instants = defaultdict(list)
+    for anchor, reading in readings(play(SceneSettings(tags=20, still_share=0.0, lost_share=0.1), 40)):
         instants[reading.tag_id, anchor].append(reading.measured_at_us)
     gaps_s = np.array([(b - a) / 1e6 for series in instants.values() for a, b in pairwise(series)])
     blinks = np.rint(gaps_s / 0.2)
     assert gaps_s == pytest.approx(blinks * 0.2, abs=0.02)
-    assert set(blinks) >= {4, 5, 6}  # 6: one blink lost; 4: back in step
-    assert np.median(blinks) == 5
-    rounds = [len({reading.measured_at_us}) for _, reading in readings(play(settings, 60))]
-    assert len(rounds) > 0
-    instants_of_tag = defaultdict(list)
-    for (tag, _), series in instants.items():
-        instants_of_tag[tag].extend(series)
-    shared = [len(series) / len(set(series)) for series in instants_of_tag.values()]
-    assert min(shared) > 2.0  # of three anchors, most hear the very same blink
+    assert min(blinks) >= 3  # a reading made up for, and the next in time again
+    assert np.mean(blinks == 5) == pytest.approx(0.9**2, abs=0.05)
+    assert np.mean(blinks == 6) == pytest.approx(0.9 * 0.1 * 0.9, abs=0.03)
+    assert np.mean(blinks > 7) < 0.01
+
+
+def test_anchors_hear_the_same_blinks_also_after_one_was_dead() -> None:
+    settings = SceneSettings(tags=20, still_share=0.0, lost_share=0.1, outages=(AnchorFault("A1", 3, 4.5),))
+    heard_by = defaultdict(set)
+    for anchor, reading in readings(play(settings, 30)):
+        if since_s(reading.measured_at_us) > 9:
+            heard_by[reading.tag_id, reading.measured_at_us].add(anchor)
+    anchors = [len(of_blink) for of_blink in heard_by.values()]
+    assert np.sum([count for count in anchors if count == 3]) / np.sum(anchors) > 0.6
 
 
 def test_a_still_tag_is_heard_every_ten_seconds() -> None:
@@ -197,7 +202,7 @@ def test_a_lost_clock_starts_at_1970() -> None:
 
 def test_distances_are_true_slant_ranges_when_nothing_disturbs() -> None:
     checked = 0
-    for anchor_id, reading in readings(play(SceneSettings(tags=20, **EXACT), site=HALL)):
+    for anchor_id, reading in readings(play(replace(EXACT, tags=20), site=HALL)):
         anchor = HALL.anchors[anchor_id]
         assert reading.z_m == 1.2
         above_m = 0.0 if anchor.z_m is None else anchor.z_m - 1.2
@@ -220,7 +225,7 @@ def test_tags_go_at_the_mean_height_of_the_anchors_where_theirs_is_not_known() -
     assert {truth.z_m for truth in Scene(site, SceneSettings()).truth(0)} == {3.0}
 
 
-@pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 1.0])
+@pytest.mark.parametrize("share", [0.0, 0.02, 1.0])
 def test_lost_and_outlying_readings_come_in_the_share_asked_for(share: float) -> None:
     scene = Scene(ROOM, SceneSettings(tags=100, lost_share=share, outlier_share=0.05), START_US)
     heard = readings(list(scene.events(30)))
@@ -232,7 +237,7 @@ def test_lost_and_outlying_readings_come_in_the_share_asked_for(share: float) ->
 
 def test_errors_are_a_constant_per_pair_and_noise() -> None:
     errors_m = defaultdict(list)
-    for anchor_id, reading in readings(play(SceneSettings(tags=20, still_share=0.0, outlier_share=0.0), 200)):
+    for anchor_id, reading in readings(play(SceneSettings(tags=20, still_share=0.0, outlier_share=0.0), 120)):
         anchor = ROOM.anchors[anchor_id]
         true_m = math.hypot(reading.x_m - anchor.x_m, reading.y_m - anchor.y_m)
         if true_m > 0.5:  # nearer than that, noise is cut off at zero
@@ -252,14 +257,14 @@ def test_distances_stay_within_what_an_anchor_can_report() -> None:
 
 
 def test_an_anchor_out_of_range_hears_nothing() -> None:
-    settings = SceneSettings(tags=20, max_range_m=30.0, **EXACT)
+    settings = replace(EXACT, tags=20, max_range_m=30.0)
     distances_m = [reading.distance_m for _, reading in readings(play(settings, site=HALL))]
     assert 0 < max(distances_m) <= 30
 
 
 def test_many_tags_share_a_record() -> None:
-    one = readings(play(SceneSettings(tags=200, **EXACT)))
-    batches = records(play(SceneSettings(tags=200, many_tags_per_record=True, **EXACT)))
+    one = readings(play(replace(EXACT, tags=200), 12))
+    batches = records(play(replace(EXACT, tags=200, many_tags_per_record=True), 12))
     assert max(len(record.readings) for record in batches) > 5
     assert sum(len(record.readings) for record in batches) == len(one)
     for record in batches:

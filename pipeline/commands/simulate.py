@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime as dt
-import itertools
 import math
 import signal
 import sys
@@ -13,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,16 +25,17 @@ from tqdm import tqdm
 from pipeline.commands.arguments import kafka_property, new_parser
 from pipeline.kafka_client import UnsupportedPropertyError, client_config
 from pipeline.simulation.events import AnchorRecord, Heartbeat
+from pipeline.simulation.log import READINGS_HEADER, TRUTH_HEADER, TRUTH_INTERVAL_S, TruthLog, reading_lines
 from pipeline.simulation.pacing import Pace
 from pipeline.simulation.scene import Event, Scene
 from pipeline.simulation.settings import LIMITS, AnchorFault, SceneError, SceneSettings, TearOff
+from pipeline.simulation.totals import Totals
 from pipeline.site import SiteError, load_site
 from pipeline.wire.anchor_data import encode_anchor_alive, encode_anchor_data
 
 RECORD_KEY = b"protobuf"
 LOG_START_US = 1_704_067_200_000_000
 """2024-01-01: a log does not depend on when it was made."""
-TRUTH_INTERVAL_S = 0.2
 REACH_KAFKA_S = 10.0
 FLUSH_S = 30.0
 LONGEST_WAIT_S = 0.2
@@ -66,33 +66,12 @@ class SimulationError(Exception):
     """Kafka failed while publishing."""
 
 
-@dataclass(slots=True)
-class Totals:
-    """What was caused. ``seconds`` are simulated."""
-
-    records: int = 0
-    readings: int = 0
-    heartbeats: int = 0
-    tags: int = 0
-    lost: int = 0
-    outliers: int = 0
-    seconds: float = 0.0
-
-    def add(self, event: Event) -> None:
-        """Count one event that has been published or written."""
-        if isinstance(event, Heartbeat):
-            self.heartbeats += 1
-            return
-        self.records += 1
-        self.readings += len(event.readings)
-        self.outliers += sum(reading.is_outlier for reading in event.readings)
-
-
 class Help(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
     """Keeps the lines of the examples, and shows the defaults that there are."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        return super()._get_help_string(action) if action.default not in (None, False, []) else action.help
+        has_default = action.default not in (None, []) and action.default is not False
+        return super()._get_help_string(action) if has_default else action.help
 
 
 def main(argv: Sequence[str]) -> int:
@@ -176,7 +155,9 @@ def _add_tags(group: Any) -> None:
     _add(group, "--still-share", "still_share", "SHARE", text="share of the tags that never move, 0 to 1")
     _add(group, "--walking-speed", "walking_speed_m_s", "M/S", text="middle of the walking speeds")
     text = "tag TAG (counted from 0) is torn off AT seconds after the start; repeatable"
-    group.add_argument("--tear-off", metavar="TAG:AT", type=tear_off, action="append", default=[], help=text)
+    group.add_argument(
+        "--tear-off", metavar="TAG:AT", type=scene_text(TearOff.parse), action="append", default=[], help=text
+    )
     _add(group, "--battery-low-share", "battery_low_share", "SHARE", text="share of the tags whose battery runs low")
     _add(group, "--battery-low-at", "battery_low_at_s", "S", text="seconds after the start when it does")
 
@@ -199,7 +180,7 @@ def _add_anchors(group: Any) -> None:
     text = "many: an anchor puts all tags that it measured within 50 ms into one record"
     group.add_argument("--tags-per-record", choices=("one", "many"), default="one", help=text)
     text = "the anchor is dead from second FROM on, for SECONDS; repeatable"
-    fault = {"metavar": "ANCHOR:FROM:SECONDS", "type": anchor_fault, "action": "append", "default": []}
+    fault = {"metavar": "ANCHOR:FROM:SECONDS", "type": scene_text(AnchorFault.parse), "action": "append", "default": []}
     group.add_argument("--anchor-outage", **fault, help=text)
     group.add_argument("--clock-lost", **fault, help="likewise, the anchor's clock restarts at 1970; repeatable")
 
@@ -252,24 +233,16 @@ def number(low: float, high: float, kind: Callable[[str], float] = float) -> Cal
     return parse
 
 
-def anchor_fault(text: str) -> AnchorFault:
-    """Parse ``ANCHOR:FROM:SECONDS``; an anchor's id may have colons of its own."""
-    parts = text.rsplit(":", 2)
-    with contextlib.suppress(ValueError):
-        anchor_id, from_s, lasts_s = parts[0], *map(float, parts[1:])
-        if anchor_id and 0 <= from_s < math.inf and 0 < lasts_s < math.inf:
-            return AnchorFault(anchor_id, from_s, lasts_s)
-    raise argparse.ArgumentTypeError(f"expected ANCHOR:FROM:SECONDS, as in A0:20:30, got {text!r}")
+def scene_text(parse: Callable[[str], AnchorFault | TearOff]) -> Callable[[str], AnchorFault | TearOff]:
+    """Return ``parse`` as an argument type, which argparse lets explain itself."""
 
+    def checked(text: str) -> AnchorFault | TearOff:
+        try:
+            return parse(text)
+        except SceneError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
 
-def tear_off(text: str) -> TearOff:
-    """Parse ``TAG:AT``."""
-    tag, _, at = text.partition(":")
-    with contextlib.suppress(ValueError):
-        parsed = TearOff(int(tag), float(at))
-        if parsed.tag_index >= 0 and 0 <= parsed.at_s < math.inf:
-            return parsed
-    raise argparse.ArgumentTypeError(f"expected TAG:AT, a tag's number and seconds, as in 3:15, got {text!r}")
+    return checked
 
 
 def instant_us(text: str) -> int:
@@ -339,40 +312,26 @@ def _played(scene: Scene, duration_s: float | None, totals: Totals, is_stopped: 
 def _write_log(scene: Scene, arguments: argparse.Namespace, totals: Totals, is_stopped: Callable[[], bool]) -> None:
     with contextlib.ExitStack() as files:
         readings = files.enter_context(Path(arguments.output).open("w", encoding="utf-8", newline="\n"))
-        readings.write("t,tag_id,anchor_id,distance_m\n")
+        readings.write(READINGS_HEADER)
         truth = None
         if arguments.truth_output is not None:
             truth = files.enter_context(Path(arguments.truth_output).open("w", encoding="utf-8", newline="\n"))
-            truth.write("t,tag_id,x,y,z\n")
-        steps = 0
+            truth.write(TRUTH_HEADER)
+        truth_log = TruthLog(scene)
         for event in _played(scene, arguments.duration, totals, is_stopped):
             totals.add(event)
-            while truth is not None and steps * TRUTH_INTERVAL_S < totals.seconds:
-                truth.writelines(truth_lines(scene, steps * TRUTH_INTERVAL_S))
-                steps += 1
             if isinstance(event, AnchorRecord):
-                stamped_s = (event.stamped_us - scene.start_us) / 1e6
-                for reading in event.readings:
-                    readings.write(f"{stamped_s:.6f},{reading.tag_id},{event.anchor_id},{reading.distance_m:.6f}\n")
+                readings.writelines(reading_lines(event, scene.start_us))
+            if truth is not None:
+                truth.writelines(truth_log.before(totals.seconds))
         if truth is not None:
-            for at_s in (*_steps_s(steps, totals.seconds), totals.seconds):
-                truth.writelines(truth_lines(scene, at_s))
-
-
-def _steps_s(first: int, end_s: float) -> Iterator[float]:
-    """Return the instants of the truth from step ``first`` to before ``end_s``."""
-    return itertools.takewhile(lambda at_s: at_s < end_s, (step * TRUTH_INTERVAL_S for step in itertools.count(first)))
-
-
-def truth_lines(scene: Scene, at_s: float) -> Iterator[str]:
-    """Return the truth's lines for one instant."""
-    for tag_id, x_m, y_m, z_m in scene.truth(at_s):
-        yield f"{at_s:.6f},{tag_id},{x_m:.6f},{y_m:.6f},{z_m:.6f}\n"
+            truth.writelines(truth_log.to_the_end(totals.seconds))
 
 
 def _publish(scene: Scene, arguments: argparse.Namespace, totals: Totals, is_stopped: Callable[[], bool]) -> None:
     publisher = Publisher(arguments, is_stopped)
-    if arguments.speedup > 1 and arguments.duration is None and arguments.start is None:
+    is_faster = arguments.speedup == 0 or arguments.speedup > 1
+    if is_faster and arguments.duration is None and arguments.start is None:
         tell("stamps will run ahead of the clock; give --duration or --start with --speedup")
     tell(f"{arguments.tags} tags to {arguments.data_topic} at {arguments.bootstrap_servers}; Ctrl-C ends it")
     pace = Pace(arguments.speedup)
@@ -413,8 +372,10 @@ class Publisher:
         self._is_stopped = is_stopped
         self._delivered: deque[tuple[AnchorRecord, int, int, int]] = deque()
         self._failure: str | None = None
+        self._complaints: set[str] = set()
         config = client_config(arguments.bootstrap_servers, dict(arguments.kafka_property))
-        self._producer = Producer({**config, "acks": "all", "enable.idempotence": True, "linger.ms": 5})
+        config.update({"acks": "all", "enable.idempotence": "true", "linger.ms": "5", "log_level": "0"})
+        self._producer = Producer(config, error_cb=self._complain)
         try:
             self._producer.list_topics(timeout=REACH_KAFKA_S)
         except KafkaException as error:
@@ -473,6 +434,11 @@ class Publisher:
         except BufferError:
             return False
         return True
+
+    def _complain(self, error: Any) -> None:
+        if error.str() not in self._complaints:  # it comes again with every attempt to connect
+            self._complaints.add(error.str())
+            tell(error.str())
 
     def _note(self, error: Any, message: Any, record: AnchorRecord | None = None) -> None:
         if error is not None:

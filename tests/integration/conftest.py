@@ -1,0 +1,227 @@
+"""A real Kafka broker, the expansion service and Prism for the tests in this directory, started once for all of them.
+
+Each test has topics of its own. Nothing is skipped: where a tool is missing, the test fails and says how to get it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+import pytest
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
+
+from runners.direct import expansion
+from runners.direct.broker import Broker
+from runners.processes import Child, Children
+
+ROOT = Path(__file__).parents[2]
+TOOLS = Path(os.environ.get("BEAM_RTLS_TOOLS") or ROOT / ".tools")
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker("kafka")
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The topics of one test."""
+
+    data: str
+    alive: str
+    positions: str
+    rejected: str
+    truth: str
+
+    def flags(self) -> list[str]:
+        """Return them as ``beam-rtls run`` takes them."""
+        return [
+            f"--data-topic={self.data}",
+            f"--positions-topic={self.positions}",
+            f"--rejected-topic={self.rejected}",
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class RunPipeline:
+    """Starts ``beam-rtls run`` against the test's topics; it is stopped when the test ends, or before by ``stop()``.
+
+    A second start with the same group id takes up what the first one committed: give it ``offset="committed"``.
+    """
+
+    broker: Broker
+    expansion_service: str
+    prism: Path | None
+    topics: Topics
+    directory: Path
+    children: Children
+
+    def __call__(self, anchors: Path, *flags: str, group_id: str = "test", offset: str = "earliest") -> Child:
+        arguments = [
+            f"--anchors={anchors}",
+            f"--bootstrap-servers={self.broker.bootstrap_servers}",
+            f"--group-id={group_id}",
+            f"--offset={offset}",
+            *self.topics.flags(),
+            "--runner=prism",
+            f"--expansion-service={self.expansion_service}",
+            *([f"--prism={self.prism}"] if self.prism else []),
+            "--strict",
+            *flags,
+        ]
+        return self.children.start(
+            Child(
+                "beam-rtls run",
+                [sys.executable, "-m", "pipeline", "run", *arguments],
+                self.directory / "run.log",
+                env={name: value for name, value in os.environ.items() if not name.startswith("BEAM_RTLS_")},
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ReadTopic:
+    """Reads a topic from its beginning until the records satisfy a condition, and then for ``settle_s`` more."""
+
+    broker: Broker
+
+    def __call__(
+        self,
+        topic: str,
+        until: Callable[[list[Message]], bool],
+        timeout_s: float,
+        *,
+        settle_s: float = 0.0,
+        check: Callable[[], None] = lambda: None,
+    ) -> list[Message]:
+        """Read.
+
+        Args:
+            topic: which one.
+            until: asked with all records so far.
+            timeout_s: the test fails when it is not satisfied by then.
+            settle_s: how long to go on afterwards, to see what should not come.
+            check: called meanwhile; raises when it is no use to wait, as ``Child.check``.
+        """
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.broker.bootstrap_servers,
+                "group.id": f"reader-{uuid.uuid4()}",
+                "enable.auto.commit": False,
+            },
+        )
+        try:
+            partitions = consumer.list_topics(topic, timeout=10.0).topics[topic].partitions
+            consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in partitions])
+            records: list[Message] = []
+            end_s = time.monotonic() + timeout_s
+            while not until(records):
+                check()
+                if time.monotonic() > end_s:
+                    values = "\n".join(f"  {record.value()!r:.300}" for record in records[-10:])
+                    pytest.fail(f"{topic}: {len(records)} records after {timeout_s:g} s do not suffice; last\n{values}")
+                records += _take(consumer)
+            end_s = time.monotonic() + settle_s
+            while time.monotonic() < end_s:
+                check()
+                records += _take(consumer)
+            return records
+        finally:
+            consumer.close()
+
+
+@pytest.fixture(scope="session")
+def platform() -> Iterator[Children]:
+    """The processes that all tests share."""
+    with Children() as children:
+        yield children
+
+
+@pytest.fixture(scope="session")
+def broker(platform: Children, tmp_path_factory: pytest.TempPathFactory) -> Broker:
+    """A Kafka broker. A test that stops it starts it again."""
+    port, controller_port = free_ports(2)
+    broker = Broker(tmp_path_factory.mktemp("kafka"), port, controller_port, _tool("broker"))
+    broker.format()
+    platform.start(broker.child)
+    broker.wait_ready(platform.check)
+    return broker
+
+
+@pytest.fixture(scope="session")
+def expansion_service(platform: Children, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of the expansion service, in which KafkaIO's steps run too."""
+    (port,) = free_ports(1)
+    log = tmp_path_factory.mktemp("expansion") / "expansion.log"
+    platform.start(expansion.new_expansion_service(_tool("expansion.jar"), port, log))
+    expansion.wait_ready(port, platform.check)
+    return f"localhost:{port}"
+
+
+@pytest.fixture(scope="session")
+def prism() -> Path | None:
+    """The Prism that make built; None where there is no Go, and Beam fetches one."""
+    path = TOOLS / "prism"
+    return path if path.exists() else None
+
+
+@pytest.fixture
+def topics(broker: Broker) -> Topics:
+    """Fresh topics, of one partition each."""
+    suffix = uuid.uuid4().hex[:8]
+    names = ("packet_data", "packet_alive", "out_data", "out_rejected", "truth")
+    topics = Topics(*(f"{name}-{suffix}" for name in names))
+    broker.create_topics(astuple(topics))
+    return topics
+
+
+@pytest.fixture
+def run_pipeline(
+    broker: Broker,
+    expansion_service: str,
+    prism: Path | None,
+    topics: Topics,
+    tmp_path: Path,
+) -> Iterator[RunPipeline]:
+    """``run_pipeline(anchors, *flags)`` starts the pipeline and returns its process."""
+    with Children() as children:
+        yield RunPipeline(broker, expansion_service, prism, topics, tmp_path, children)
+
+
+@pytest.fixture
+def read_topic(broker: Broker) -> ReadTopic:
+    """``read_topic(topic, until, timeout_s)`` returns the topic's records."""
+    return ReadTopic(broker)
+
+
+def _take(consumer: Consumer) -> list[Message]:
+    messages: list[Message] = consumer.consume(1000, 0.1)
+    return [message for message in messages if message.error() is None]
+
+
+def _tool(name: str) -> Path:
+    path = TOOLS / name
+    if not path.exists():
+        pytest.fail(f"{path} is missing: run `make test`, or once `make jars prism`", pytrace=False)
+    return path
+
+
+def free_ports(count: int) -> list[int]:
+    """Return different free ports; all are held until the last is found."""
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()

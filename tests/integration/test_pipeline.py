@@ -1,0 +1,216 @@
+"""The whole pipeline on real Kafka, through Prism: bytes in, JSON out, read by clients that are not ours."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from confluent_kafka import Message, Producer
+
+from runners.direct.broker import Broker
+from runners.processes import Child, wait_until
+from tests.integration.conftest import ROOT, ReadTopic, RunPipeline, Topics
+
+DEMO = ROOT / "anchors" / "demo.yaml"
+TAG = "0003FFDDEEFF0000"
+# Made by hand from the contract: anchor id, 1713300000 s, one tag with its distance as a little-endian float.
+HAND_MADE = [
+    bytes.fromhex(f"0a02{anchor}120608a0c4fbb0061a190a10{TAG.encode().hex()}12051d{distance}")
+    for anchor, distance in (
+        ("4130", "f304b53f"),  # A0, 1.4142135 m
+        ("4131", "f304b53f"),  # A1, 1.4142135 m
+        ("4132", "bd1b0f40"),  # A2, 2.2360680 m
+    )
+]
+SIMULATED_REASONS = {"too_few_anchors", "superseded", "inconsistent_ranges", "degenerate_geometry"}
+"""What lost readings and readings without line of sight lead to."""
+
+
+def publish(broker: Broker, topic: str, values: list[bytes | None]) -> None:
+    producer = Producer({"bootstrap.servers": broker.bootstrap_servers, "acks": "all", "enable.idempotence": True})
+    for value in values:
+        producer.produce(topic, value, key=b"protobuf")
+        producer.poll(0)
+    assert producer.flush(30) == 0
+
+
+def parsed(messages: list[Message]) -> list[dict[str, Any]]:
+    return [json.loads(message.value()) for message in messages]
+
+
+def test_three_hand_made_records_among_noise_give_one_position(
+    broker: Broker,
+    topics: Topics,
+    run_pipeline: RunPipeline,
+    read_topic: ReadTopic,
+) -> None:
+    dice = random.Random(1)
+    noise = [dice.randbytes(dice.randrange(1, 80)) for _ in range(10_000)]
+    values: list[bytes | None] = [*noise[:4000], HAND_MADE[0], *noise[4000:5000], HAND_MADE[1], *noise[5000:6000]]
+    values += [HAND_MADE[2], *noise[6000:], None]
+    publish(broker, topics.data, values)
+    child = run_pipeline(DEMO)
+
+    rejected = parsed(read_topic(topics.rejected, lambda found: len(found) >= 10_001, 120, check=child.check))
+    positions = read_topic(topics.positions, lambda found: len(found) >= 1, 60, settle_s=5, check=child.check)
+
+    (message,) = positions
+    assert message.key() == TAG.encode()
+    position = json.loads(message.value())
+    assert list(position)[:5] == ["tagid", "x", "y", "detached", "battery_low"]
+    assert position["tagid"] == TAG
+    assert math.dist((position["x"], position["y"]), (1.0, 1.0)) < 1e-5
+    assert (position["detached"], position["battery_low"]) == (False, False)
+    assert position["timestamp_generated"] == "2024-04-16T20:40:00.000Z"
+    assert position["records"] == [[0, 4000], [0, 5001], [0, 6002]]
+    assert len(rejected) == 10_001
+    assert {value["reason"] for value in rejected} <= {"undecodable", "no_tags"}
+    assert len({value["offset"] for value in rejected}) == 10_001
+
+
+def simulate(broker: Broker, topics: Topics, tmp_path: Path, *flags: str) -> Child:
+    arguments = [
+        f"--anchors={DEMO}",
+        f"--bootstrap-servers={broker.bootstrap_servers}",
+        f"--data-topic={topics.data}",
+        f"--alive-topic={topics.alive}",
+        f"--truth-topic={topics.truth}",
+        *flags,
+    ]
+    argv = [sys.executable, "-m", "pipeline", "simulate", *arguments]
+    return Child("beam-rtls simulate", argv, tmp_path / "simulate.log", may_end=True)
+
+
+def caused(simulator: Child) -> dict[str, int]:
+    """What the simulator says it has done: the last line that it printed."""
+    result: dict[str, int] = json.loads(simulator.log.read_text(encoding="utf-8").splitlines()[-1])
+    return result
+
+
+def ended(positions: list[dict[str, Any]], rejected: list[dict[str, Any]]) -> Counter[tuple[int, str]]:
+    """How often each reading, by offset and tag, was named by a fix or a rejection; repeats of either count once."""
+    fixes = {position["fix_id"]: position for position in positions}
+    names = Counter((offset, fix["tagid"]) for fix in fixes.values() for _, offset in fix["records"])
+    names.update({(value["offset"], value["tagid"]) for value in rejected})
+    return names
+
+
+def test_a_simulated_site_is_positioned_truly_and_every_reading_is_accounted_for(
+    broker: Broker,
+    topics: Topics,
+    run_pipeline: RunPipeline,
+    read_topic: ReadTopic,
+    tmp_path: Path,
+) -> None:
+    pipeline = run_pipeline(DEMO)
+    simulator = simulate(broker, topics, tmp_path, "--tags=8", "--duration=25")
+    run_pipeline.children.start(simulator)
+    assert simulator.wait(90) == 0
+    readings = caused(simulator)["readings"]
+
+    def all_ended() -> bool:
+        return len(ended(parsed(positions), parsed(rejected))) >= readings
+
+    positions: list[Message] = []
+    rejected: list[Message] = []
+    for _ in range(60):
+        positions = read_topic(topics.positions, lambda _: True, 60, settle_s=1.0, check=pipeline.check)
+        rejected = read_topic(topics.rejected, lambda _: True, 60, settle_s=0.5, check=pipeline.check)
+        if all_ended():
+            break
+    names = ended(parsed(positions), parsed(rejected))
+    assert len(names) == readings
+    assert set(names.values()) == {1}
+    assert {value["reason"] for value in parsed(rejected)} <= SIMULATED_REASONS
+
+    truths = {
+        (truth["offset"], truth["tagid"]): truth
+        for truth in parsed(read_topic(topics.truth, lambda found: len(found) >= readings, 60))
+    }
+    errors_m = []
+    for position in parsed(positions):
+        newest = max((truths[offset, position["tagid"]] for _, offset in position["records"]), key=lambda one: one["t"])
+        errors_m.append(math.dist((position["x"], position["y"]), (newest["x"], newest["y"])))
+    assert {position["tagid"] for position in parsed(positions)} == {truth["tagid"] for truth in truths.values()}
+    assert np.median(errors_m) < 0.30
+
+
+def test_killed_and_restarted_gives_the_same_fixes(
+    broker: Broker,
+    topics: Topics,
+    run_pipeline: RunPipeline,
+    read_topic: ReadTopic,
+    tmp_path: Path,
+) -> None:
+    simulator = simulate(broker, topics, tmp_path, "--tags=8", "--duration=30", "--lost-share=0.1")
+    first = run_pipeline(DEMO, group_id="interrupted", offset="latest")
+    run_pipeline.children.start(simulator)
+    read_topic(topics.positions, lambda found: len(found) >= 20, 60, check=first.check)
+    first.kill()
+    assert simulator.wait(90) == 0
+    readings = caused(simulator)["readings"]
+    second = run_pipeline(DEMO, group_id="interrupted", offset="committed")
+    broken = _all_fixes(read_topic, topics, readings, second)
+    second.stop()
+
+    whole = Topics(**{**{name: getattr(topics, name) for name in ("data", "alive", "truth")}, **_fresh(broker, topics)})
+    third = RunPipeline(
+        broker,
+        run_pipeline.expansion_service,
+        run_pipeline.prism,
+        whole,
+        tmp_path,
+        run_pipeline.children,
+    )(DEMO, group_id="whole", offset="earliest")
+    unbroken = _all_fixes(read_topic, whole, readings, third)
+    assert len(unbroken) > 50
+    assert broken == unbroken
+
+
+def _fresh(broker: Broker, topics: Topics) -> dict[str, str]:
+    names = {"positions": f"{topics.positions}-whole", "rejected": f"{topics.rejected}-whole"}
+    broker.create_topics(names.values())
+    return names
+
+
+def _all_fixes(read_topic: ReadTopic, topics: Topics, readings: int, pipeline: Child) -> dict[str, dict[str, Any]]:
+    """Wait until every reading has ended; return the fixes by id, and see that repeats are the same."""
+    fixes: dict[str, dict[str, Any]] = {}
+
+    def complete() -> bool:
+        positions = parsed(read_topic(topics.positions, lambda _: True, 60, settle_s=1.0, check=pipeline.check))
+        rejected = parsed(read_topic(topics.rejected, lambda _: True, 60, settle_s=0.5, check=pipeline.check))
+        for position in positions:
+            assert fixes.setdefault(position["fix_id"], position) == position
+        return len(ended(positions, rejected)) >= readings
+
+    wait_until(complete, 120, "every reading has ended", pipeline.check)
+    return fixes
+
+
+def test_a_kafkajs_consumer_reads_positions_as_the_bridge_does(
+    broker: Broker,
+    topics: Topics,
+    run_pipeline: RunPipeline,
+    read_topic: ReadTopic,
+) -> None:
+    publish(broker, topics.data, [*HAND_MADE])
+    child = run_pipeline(DEMO)
+    (message,) = read_topic(topics.positions, lambda found: len(found) >= 1, 90, check=child.check)
+    bridge = subprocess.run(
+        ["node", "bridge.mjs", broker.bootstrap_servers, topics.positions, "1", "40"],
+        cwd=Path(__file__).parent / "bridge",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    emitted = json.loads(bridge.stdout.splitlines()[-1])
+    assert emitted == {"event": TAG, "raw": message.value().decode()}

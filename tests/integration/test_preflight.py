@@ -1,0 +1,91 @@
+"""What is settled with Kafka before a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import socket
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from pipeline.preflight import PreflightError, preflight
+from pipeline.settings import KafkaSettings
+from runners.direct.broker import Broker
+from tests.integration.conftest import Topics
+
+
+@pytest.fixture
+def settings(broker: Broker, topics: Topics) -> KafkaSettings:
+    return KafkaSettings(
+        bootstrap_servers=broker.bootstrap_servers,
+        output_bootstrap_servers=broker.bootstrap_servers,
+        group_id=f"group-{topics.data}",
+        data_topic=topics.data,
+        positions_topic=topics.positions,
+        rejected_topic=topics.rejected,
+    )
+
+
+def fill(settings: KafkaSettings, records: int) -> None:
+    producer = Producer({"bootstrap.servers": settings.bootstrap_servers})
+    for number in range(records):
+        producer.produce(settings.data_topic, str(number))
+    assert producer.flush(30) == 0
+
+
+def committed(settings: KafkaSettings) -> int:
+    consumer = Consumer({"bootstrap.servers": settings.bootstrap_servers, "group.id": settings.group_id})
+    try:
+        (partition,) = consumer.committed([TopicPartition(settings.data_topic, 0)], timeout=10)
+        offset: int = partition.offset
+        return offset
+    finally:
+        consumer.close()
+
+
+def test_the_start_is_committed_once_and_kept(settings: KafkaSettings) -> None:
+    fill(settings, 5)
+    preflight(settings)
+    assert committed(settings) == 5
+    fill(settings, 5)
+    preflight(dataclasses.replace(settings, offset="committed"))
+    assert committed(settings) == 5
+    preflight(dataclasses.replace(settings, offset="latest"))
+    assert committed(settings) == 10
+    preflight(dataclasses.replace(settings, offset="earliest"))
+    assert committed(settings) == 0
+
+
+def test_a_group_that_never_started_starts_at_the_end(settings: KafkaSettings) -> None:
+    fill(settings, 3)
+    preflight(dataclasses.replace(settings, offset="committed"))
+    assert committed(settings) == 3
+
+
+def test_a_missing_topic_is_named(settings: KafkaSettings) -> None:
+    with pytest.raises(PreflightError, match="no topic 'elsewhere'"):
+        preflight(dataclasses.replace(settings, positions_topic="elsewhere"))
+
+
+def test_a_broker_out_of_reach_is_named(settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.preflight._TIMEOUT_S", 0.5)
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # bound, but nobody listens
+        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+        with pytest.raises(PreflightError, match=f"no Kafka broker answers at {address}"):
+            preflight(dataclasses.replace(settings, bootstrap_servers=address))
+
+
+def create_time_topic(settings: KafkaSettings) -> str:
+    name = f"{settings.data_topic}-create-time"
+    admin = AdminClient({"bootstrap.servers": settings.bootstrap_servers})
+    topic = NewTopic(name, 1, 1, config={"message.timestamp.type": "CreateTime"})
+    admin.create_topics([topic], operation_timeout=10)[name].result(10)
+    return name
+
+
+def test_a_topic_with_create_time_is_refused_with_the_remedy(settings: KafkaSettings) -> None:
+    name = create_time_topic(settings)
+    with pytest.raises(PreflightError, match=r"has message.timestamp.type=CreateTime; expected LogAppendTime.*--alter"):
+        preflight(dataclasses.replace(settings, data_topic=name))
