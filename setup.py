@@ -97,6 +97,7 @@ setup(
         "orjson",  # JSON out, exact and fast
         "ConfigArgParse",  # one setting from flag, environment or file, in that order
         "confluent-kafka",  # the checks before a run, the simulator, the live table
+        "tenacity",  # trying again, for so long and no longer
         "tqdm",  # progress of long work
     ],
     extras_require={

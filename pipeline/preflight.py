@@ -7,13 +7,14 @@ again where the run was first started, and loses nothing.
 from __future__ import annotations
 
 import logging
-import time
+import socket
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaException, TopicPartition
 from confluent_kafka import KafkaError as KafkaErrorCode
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from pipeline.kafka_client import client_config
 from pipeline.settings import KafkaSettings
@@ -21,6 +22,7 @@ from pipeline.settings import KafkaSettings
 _LOG = logging.getLogger(__name__)
 _TIMEOUT_S = 10.0
 _RETRY_S = 15.0
+_POLL_S = 0.2
 _PASSING = frozenset(
     {
         KafkaErrorCode.NOT_COORDINATOR,
@@ -38,8 +40,10 @@ class PreflightError(RuntimeError):
     """Kafka is not as the run needs it; the message says what was expected and how to mend it."""
 
 
-def preflight(settings: KafkaSettings) -> None:
+def preflight(settings: KafkaSettings, wait_s: float = 0.0) -> None:
     """Check both clusters and commit the offsets to start from.
+
+    Brokers and topics that are not there yet are waited for.
 
     Raises:
         PreflightError: a broker out of reach, a topic missing or without ``LogAppendTime``, a group in use.
@@ -47,10 +51,41 @@ def preflight(settings: KafkaSettings) -> None:
     """
     source = client_config(settings.bootstrap_servers, settings.properties)
     sink = client_config(settings.output_bootstrap_servers, settings.output_properties)
-    _require_topics(source, settings.data_topic)
-    _require_topics(sink, settings.positions_topic, settings.rejected_topic)
+    _await_topics(wait_s, source, settings.data_topic)
+    _await_topics(wait_s, sink, settings.positions_topic, settings.rejected_topic)
     _require_append_time(source, settings.data_topic)
     _commit_offsets(source, settings)
+
+
+def require_service(address: str, wait_s: float = 0.0) -> None:
+    """See that the expansion service answers.
+
+    Raises:
+        PreflightError: it does not, within the time to wait.
+    """
+    host, _, port = address.rpartition(":")
+    try:
+        for attempt in _attempts(wait_s, lambda error: isinstance(error, OSError)):
+            with attempt, socket.create_connection((host.strip("[]"), int(port)), timeout=_TIMEOUT_S):
+                pass
+    except OSError as error:
+        raise PreflightError(f"no expansion service answers at {address}: {error}") from error
+
+
+def _await_topics(wait_s: float, config: dict[str, str], *topics: str) -> None:
+    for attempt in _attempts(wait_s, lambda error: isinstance(error, PreflightError)):
+        with attempt:
+            _require_topics(config, *topics)
+
+
+def _attempts(wait_s: float, passes: Callable[[BaseException], bool]) -> Retrying:
+    """Return attempts over what may pass by itself, for so long; the last error is then raised as it is."""
+    return Retrying(
+        retry=retry_if_exception(passes),
+        stop=stop_after_delay(wait_s),
+        wait=wait_fixed(_POLL_S),
+        reraise=True,
+    )
 
 
 def _require_topics(config: dict[str, str], *topics: str) -> None:
@@ -129,15 +164,12 @@ def _require_appended(consumer: Consumer, start: TopicPartition) -> None:
 
 
 def _patiently(call: Callable[[], _Result]) -> _Result:
-    """Repeat a call over what passes by itself, as while a broker has just started."""
-    give_up = time.monotonic() + _RETRY_S
-    while True:
-        try:
-            return call()
-        except KafkaException as error:
-            if error.args[0].code() not in _PASSING or time.monotonic() > give_up:
-                raise
-            time.sleep(0.2)
+    """Make a call over what passes by itself, as while a broker has just started."""
+    return _attempts(_RETRY_S, _passes)(call)
+
+
+def _passes(error: BaseException) -> bool:
+    return isinstance(error, KafkaException) and error.args[0].code() in _PASSING
 
 
 def _quiet(config: dict[str, str]) -> dict[str, Any]:

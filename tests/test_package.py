@@ -19,7 +19,9 @@ def test_the_source_distribution_carries_the_generated_modules(tmp_path: Path) -
         source,
         ignore=shutil.ignore_patterns(".*", "*.egg-info", "target", "build", "dist", "node_modules", "__pycache__"),
     )
-    subprocess.run([sys.executable, "setup.py", "-q", "sdist", "-d", "out"], check=True, cwd=source, capture_output=True)
+    subprocess.run(
+        [sys.executable, "setup.py", "-q", "sdist", "-d", "out"], check=True, cwd=source, capture_output=True
+    )
     (archive,) = (source / "out").iterdir()
     with tarfile.open(archive) as packed:
         names = {name.split("/", 1)[1] for name in packed.getnames() if "/" in name}

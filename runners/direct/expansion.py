@@ -1,0 +1,46 @@
+"""Beam's Java expansion service with KafkaIO, and in the same process the Java worker that runs KafkaIO's steps.
+
+Because of that worker the process has to outlive the pipeline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from runners.processes import Child, port_answers, wait_until
+
+START_TIMEOUT_S = 60.0
+
+
+def new_expansion_service(jar: Path, port: int, log: Path, java: str = "java") -> Child:
+    """Return the service, not started yet. Beam lets it listen on all interfaces; keep its port behind the firewall."""
+    return Child(
+        "the expansion service",
+        [
+            java,
+            "-Dorg.slf4j.simpleLogger.showDateTime=true",
+            "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
+            "-jar",
+            str(jar),
+            str(port),
+            "--javaClassLookupAllowlistFile=*",
+            "--alsoStartLoopbackWorker",
+            # KafkaIO then reads with Kafka's UnboundedSource, wrapped in a splittable DoFn, which is what Prism takes.
+            # Without it, at Beam 2.70, the read dies with a ConcurrentModificationException when the topic is quiet
+            # for 100 ms.
+            "--experiments=use_unbounded_sdf_wrapper",
+            # The worker is here already: no jar is handed to the pipeline, which would copy it thrice (8 s).
+            "--filesToStage=",
+        ],
+        log,
+    )
+
+
+def wait_ready(port: int, check: Callable[[], None]) -> None:
+    """Wait until the service answers.
+
+    Raises:
+        ProcessError: it took too long. Whatever ``check`` raises.
+    """
+    wait_until(lambda: port_answers(port), START_TIMEOUT_S, "the expansion service answers", check)
