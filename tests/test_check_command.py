@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import commands
-from pipeline.commands.check import EPILOG, main
+from pipeline.commands.check import main
+from pipeline.commands.check_arguments import EPILOG
 
 ROOT = Path(__file__).resolve().parent.parent
 FLAG_VARIABLE = "BEAM_RTLS_TAG_HEIGHT"
@@ -75,6 +76,16 @@ def test_the_tag_height_can_come_from_the_environment(with_heights: Path, monkey
     assert main([str(with_heights)]) == 0
 
 
+def test_an_unknown_variable_of_the_environment_is_exit_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BEAM_RTLS_TAG_HEIGTH", "1.2")
+    with pytest.raises(SystemExit) as exit_info:
+        main([str(ROOT / "anchors/demo.yaml")])
+    assert exit_info.value.code == 2
+    assert "BEAM_RTLS_TAG_HEIGTH in the environment; did you mean BEAM_RTLS_TAG_HEIGHT?" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "argv", [[], ["a.yaml", "b.yaml"], ["a.yaml", "--tag-height", "nan"], ["a.yaml", "--tag", "1"]]
 )
@@ -85,7 +96,10 @@ def test_a_wrong_call_is_exit_2(argv: list[str], capsys: pytest.CaptureFixture[s
     assert "usage: beam-rtls check" in capsys.readouterr().err
 
 
-def test_the_example_in_the_help_is_a_good_map(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_example_in_the_help_is_a_good_map(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit):
         main(["--help"])
     assert EPILOG.strip() in capsys.readouterr().out

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.commands import COMMANDS
+
 PIPELINE = Path(__file__).parent.parent / "pipeline"
 
 # What each room may import of ours. A room is a folder, or a file at the top.
@@ -68,4 +70,15 @@ def test_no_two_rooms_import_each_other() -> None:
 )
 def test_the_science_loads_without_an_engine(room: str) -> None:
     program = f"import sys, pipeline.{room}; sys.exit('apache_beam' in sys.modules or 'confluent_kafka' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False, cwd=PIPELINE.parent).returncode == 0
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_loads_without_an_engine(command: str) -> None:
+    program = (
+        "import sys, contextlib\n"
+        "from pipeline.commands import main\n"
+        f"with contextlib.suppress(SystemExit): main([{command!r}, '--help'])\n"
+        "sys.exit('apache_beam' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", program], check=False, cwd=PIPELINE.parent).returncode == 0

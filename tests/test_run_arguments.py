@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from pipeline.commands import COMMANDS
+from pipeline.commands.arguments import number, parser_of, refuse_unknown_variables, variables
 from pipeline.commands.run_arguments import RunArguments, parse
 from pipeline.positioning.rounds import GroupingMode
 
@@ -87,6 +91,72 @@ def test_an_unknown_variable_of_the_environment_is_refused(
     told = capsys.readouterr().err
     assert "BEAM_RTLS_ROUNDWAIT" in told
     assert "BEAM_RTLS_ROUND_WAIT" in told
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("other", COMMANDS)
+def test_the_settings_of_the_other_commands_are_let_be(
+    command: str,
+    other: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    of_other = variables(parser_of(other))
+    assert "BEAM_RTLS_TAG_HEIGHT" in of_other
+    for name in of_other | {"BEAM_RTLS_TOOLS"}:
+        monkeypatch.setenv(name, "1")
+    refuse_unknown_variables(parser_of(command))
+
+
+def test_a_setting_of_the_simulator_is_let_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BEAM_RTLS_TAGS", "20")
+    assert given() == parse(NEEDED)
+
+
+@pytest.mark.parametrize("name", ["BEAM_RTLS_CONFIG", "BEAM_RTLS_HELP", "BEAM_RTLS_", "BEAM_RTLS___MODE"])
+def test_a_variable_that_would_do_nothing_is_refused(
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(name, "x")
+    with pytest.raises(SystemExit) as ended:
+        given()
+    assert ended.value.code == 2
+    assert f"unknown variable {name} in the environment" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("parse_number", "text", "expected"),
+    [
+        (number(), "tall", "a number"),
+        (number(), "inf", "a number"),
+        (number(above=0), "0", "a number above 0"),
+        (number(above=0, at_most=60), "60.1", "a number above 0 and at most 60"),
+        (number(at_least=0, at_most=1), "-0.1", "a number of at least 0 and at most 1"),
+        (number(at_least=1, at_most=9, kind=int), "2.5", "a whole number of at least 1 and at most 9"),
+    ],
+)
+def test_a_number_out_of_bounds_is_told_with_them(
+    parse_number: Callable[[str], float],
+    text: str,
+    expected: str,
+) -> None:
+    with pytest.raises(argparse.ArgumentTypeError) as refused:
+        parse_number(text)
+    assert str(refused.value) == f"expected {expected}, got {text!r}"
+
+
+@pytest.mark.parametrize(
+    ("parse_number", "text", "value"),
+    [
+        (number(above=0, at_most=60), "60", 60.0),
+        (number(at_least=0), "0", 0.0),
+        (number(at_least=1, at_most=2**63 - 1, kind=int), "9223372036854775807", 2**63 - 1),
+        (number(), "-1e300", -1e300),
+    ],
+)
+def test_bounds_are_allowed_values(parse_number: Callable[[str], float], text: str, value: float) -> None:
+    assert parse_number(text) == value
 
 
 def test_properties_come_from_file_and_flag_and_the_flag_wins(tmp_path: Path) -> None:

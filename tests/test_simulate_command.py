@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from pipeline.commands import main
-from pipeline.commands.simulate import build_parser, encode_truth, instant_us, scene_settings
+from pipeline.commands.arguments import instant_us
+from pipeline.commands.simulate import LOG_START_US, start_us
+from pipeline.commands.simulate_arguments import KafkaTarget, LogTarget, parse
+from pipeline.commands.simulate_kafka import encode_truth
 from pipeline.simulation.events import AnchorRecord, TagReading
 from pipeline.simulation.settings import SceneSettings
 
@@ -25,10 +29,8 @@ anchors:
 
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for action in build_parser()._actions:
-        monkeypatch.delenv(
-            f"BEAM_RTLS_{action.option_strings[-1].lstrip('-').upper().replace('-', '_')}", raising=False
-        )
+    for name in [name for name in os.environ if name.startswith("BEAM_RTLS_")]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture
@@ -96,8 +98,49 @@ def test_torn_off_tags_and_dead_anchors_show_in_the_log(site: str, tmp_path: Pat
 
 
 def test_options_left_out_give_the_default_scene(site: str) -> None:
-    arguments = build_parser().parse_args(["--anchors", site])
-    assert scene_settings(arguments) == SceneSettings()
+    assert parse(["--anchors", site, "--bootstrap-servers", "b:1"]).scene == SceneSettings()
+
+
+def test_options_become_a_target() -> None:
+    needed = ("--anchors", "site.yaml", "--bootstrap-servers", "b:1")
+    properties = ("--kafka-property", "client.id=x", "--speedup", "0")
+    assert parse([*needed, *properties]).target == KafkaTarget(
+        "b:1", {"client.id": "x"}, "packet_data", "packet_alive", None, 0.0
+    )
+    assert parse([*needed, "--output", "r.csv", "--duration", "1"]).target == LogTarget(Path("r.csv"), None)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected_us"),
+    [
+        (("--bootstrap-servers", "b:1", "--duration", "5"), 60_000_000),
+        (("--bootstrap-servers", "b:1", "--duration", "5", "--speedup", "0"), 55_000_000),
+        (("--bootstrap-servers", "b:1", "--speedup", "2"), 60_000_000),
+        (("--bootstrap-servers", "b:1", "--start", "1970-01-01T00:00:07Z", "--speedup", "0"), 7_000_000),
+        (("--output", "r.csv", "--duration", "5"), LOG_START_US),
+        (("--output", "r.csv", "--duration", "5", "--start", "1970-01-01T00:00:07Z"), 7_000_000),
+    ],
+)
+def test_the_start_is_as_told_or_fixed_for_a_log_or_such_that_a_hurried_play_ends_now(
+    options: tuple[str, ...],
+    expected_us: int,
+) -> None:
+    assert start_us(parse(["--anchors", "site.yaml", *options]), now_us=60_000_000) == expected_us
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ((), False),
+        (("--speedup", "0.5"), False),
+        (("--speedup", "2"), True),
+        (("--speedup", "0"), True),
+        (("--speedup", "0", "--duration", "5"), False),
+        (("--speedup", "0", "--start", "2024-05-01"), False),
+    ],
+)
+def test_only_a_hurried_play_from_now_without_end_runs_ahead(options: tuple[str, ...], *, expected: bool) -> None:
+    assert parse(["--anchors", "site.yaml", "--bootstrap-servers", "b:1", *options]).runs_ahead() is expected
 
 
 @pytest.mark.parametrize(
@@ -106,13 +149,20 @@ def test_options_left_out_give_the_default_scene(site: str) -> None:
         ((), "expected --bootstrap-servers HOST:PORT to publish, or --output FILE"),
         (("--output", "r.csv"), "--output: expected --duration"),
         (("--bootstrap-servers", "b:1", "--truth-output", "t.csv"), "--truth-output: expected --output"),
-        (("--lost-share", "1.1"), "argument --lost-share: expected a number from 0 to 1, got '1.1'"),
-        (("--outlier-share", "nan"), "argument --outlier-share: expected a number from 0 to 1, got 'nan'"),
-        (("--tags", "0"), "argument --tags: expected a whole number from 1 to 100000, got '0'"),
-        (("--tags", "2.5"), "argument --tags: expected a whole number from 1 to 100000, got '2.5'"),
-        (("--speedup", "-1"), "argument --speedup: expected a number from 0"),
-        (("--duration", "inf"), "argument --duration: expected a number from"),
-        (("--battery-low-at", "-1"), "argument --battery-low-at: expected a number of 0 or more, got '-1'"),
+        (("--lost-share", "1.1"), "argument --lost-share: expected a number of at least 0 and at most 1, got '1.1'"),
+        (
+            ("--outlier-share", "nan"),
+            "argument --outlier-share: expected a number of at least 0 and at most 1, got 'nan'",
+        ),
+        (("--tags", "0"), "argument --tags: expected a whole number of at least 1 and at most 100000, got '0'"),
+        (("--tags", "2.5"), "argument --tags: expected a whole number of at least 1 and at most 100000, got '2.5'"),
+        (("--speedup", "-1"), "argument --speedup: expected a number of at least 0 and at most 1e+06, got '-1'"),
+        (
+            ("--duration", "inf"),
+            "argument --duration: expected a number of at least 0.001 and at most 1e+09, got 'inf'",
+        ),
+        (("--battery-low-at", "-1"), "argument --battery-low-at: expected a number of at least 0, got '-1'"),
+        (("--bootstrap-servers", "broker"), "argument --bootstrap-servers: expected HOST:PORT"),
         (("--tag-height", "tall"), "argument --tag-height: expected a number, got 'tall'"),
         (("--tags-per-record", "few"), "argument --tags-per-record: invalid choice: 'few'"),
         (("--tear-off", "3"), "argument --tear-off: expected TAG:AT"),
@@ -140,6 +190,18 @@ def test_wrong_options_are_refused_with_what_was_expected(
     assert not printed.out
 
 
+def test_an_unknown_variable_of_the_environment_is_refused(
+    site: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("BEAM_RTLS_LOST_SHARES", "0.1")
+    with pytest.raises(SystemExit) as end:
+        simulate(site, "--bootstrap-servers", "b:1")
+    assert end.value.code == 2
+    assert "BEAM_RTLS_LOST_SHARES in the environment; did you mean BEAM_RTLS_LOST_SHARE?" in capsys.readouterr().err
+
+
 def test_an_unusable_site_map_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         simulate(str(tmp_path / "none.yaml"), "--output", str(tmp_path / "r.csv"), "--duration", "1")
@@ -157,7 +219,17 @@ def test_help_tells_groups_units_and_an_example(capsys: pytest.CaptureFixture[st
         main(["simulate", "--help"])
     assert end.value.code == 0
     told = capsys.readouterr().out
-    for text in ("the site:", "to Kafka:", "to a log", "tags:", "examples:", "(default: 0.08)", "0003FF000005"):
+    for text in (
+        "[env: BEAM_RTLS_TAGS]",
+        "(default: 0.0)",
+        "the site:",
+        "to Kafka:",
+        "to a log",
+        "tags:",
+        "examples:",
+        "(default: 0.08)",
+        "0003FF000005",
+    ):
         assert text in told
 
 

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from pipeline.commands import main
-from pipeline.commands import simulate as simulate_command
+from pipeline.commands import main, simulate_kafka
 from pipeline.wire.message_pb2 import AnchorAlive, AnchorData
 
 SITE = "anchor_id,x,y\nA0,2,0\nA1,0,2\nA2,2,3\n"
@@ -98,7 +97,7 @@ def test_no_kafka_is_a_clear_error(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(simulate_command, "REACH_KAFKA_S", 0.3)
+    monkeypatch.setattr(simulate_kafka, "REACH_KAFKA_S", 0.3)
     assert main(["simulate", "--anchors", site, "--bootstrap-servers", "localhost:1"]) == 1
     printed = capsys.readouterr()
     assert "no Kafka at localhost:1" in printed.err
@@ -111,3 +110,11 @@ def test_a_store_that_this_client_cannot_read_is_refused(site: str, capsys: pyte
         main(["simulate", "--anchors", site, "--bootstrap-servers", "localhost:1", *options])
     assert end.value.code == 2
     assert "--kafka-property: ssl.truststore.location is a JKS store" in capsys.readouterr().err
+
+
+def test_a_value_that_the_client_refuses_is_a_clear_error(site: str, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--kafka-property", "security.protocol=carrier-pigeon")
+    assert main(["simulate", "--anchors", site, "--bootstrap-servers", "localhost:1", *options]) == 1
+    told = capsys.readouterr().err
+    assert "the Kafka client cannot be made: " in told
+    assert "carrier-pigeon" in told

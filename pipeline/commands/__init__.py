@@ -1,4 +1,8 @@
-"""The ``beam-rtls`` command: one file a subcommand, each with ``main(argv) -> exit code``."""
+"""The ``beam-rtls`` command and its subcommands.
+
+Each has a module of its name with ``main(argv) -> exit code``, and one named ``…_arguments`` with
+``new_argument_parser()``.
+"""
 
 from __future__ import annotations
 

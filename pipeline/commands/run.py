@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import sys
+import threading
 from collections.abc import Sequence
 
 from pipeline.commands.run_arguments import parse
 from pipeline.kafka_client import UnsupportedPropertyError
-from pipeline.preflight import PreflightError, preflight
+from pipeline.preflight import PreflightError, preflight, require_service
 from pipeline.site import SiteError, load_site
 
 
@@ -25,10 +27,13 @@ def main(argv: Sequence[str]) -> int:
     logging.getLogger().addFilter(lambda record: "crcmod" not in record.getMessage())
     try:
         site = load_site(arguments.anchors, tag_height_m=arguments.tag_height_m)
-        preflight(arguments.settings.kafka)
+        loading = threading.Thread(target=importlib.import_module, args=("pipeline.execute",))
+        loading.start()  # Beam takes seconds to load, and what is checked here takes time as well
+        preflight(arguments.settings.kafka, arguments.start_wait_s)
+        require_service(arguments.settings.runner.expansion_service, arguments.start_wait_s)
     except (SiteError, PreflightError, UnsupportedPropertyError) as error:
         print(f"beam-rtls run: {error}", file=sys.stderr)
         return 1
-    from pipeline.execute import execute  # noqa: PLC0415  (Beam takes seconds to load; a wrong call is told at once)
+    from pipeline.execute import execute  # noqa: PLC0415
 
     return execute(site, arguments.settings)

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import argparse
 import logging
-import math
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from pipeline.commands.arguments import kafka_property, new_parser, refuse_unknown_variables
+from pipeline.commands.arguments import kafka_property, new_parser, number, refuse_unknown_variables, servers
 from pipeline.positioning.rounds import GroupingMode, GroupingSettings
 from pipeline.positioning.trilateration import SolverSettings
 from pipeline.settings import OFFSETS, RUNNERS, GraphSettings, KafkaSettings, RunnerSettings, RunSettings
 
 _EXAMPLE = """\
 example:
-  beam-rtls run --anchors anchors/demo.yaml --bootstrap-servers broker:10920 --output-bootstrap-servers broker2:9094
+  beam-rtls run --anchors anchors/demo.yaml --bootstrap-servers broker:10920 \\
+      --output-bootstrap-servers broker2:9094
 
-A TLS and SASL cluster (properties of Kafka's Java client; stores as PEM or PKCS12):
-  beam-rtls run … --kafka-properties cluster.properties --kafka-property sasl.mechanism=SCRAM-SHA-512
+with TLS and SASL (properties as of Kafka's Java client; stores PEM or PKCS12):
+  beam-rtls run … --kafka-properties cluster.properties \\
+      --kafka-property sasl.mechanism=SCRAM-SHA-512
 """
-_SERVERS = re.compile(r"[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*|\[[0-9a-fA-F:]+\]:\d{1,5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +32,13 @@ class RunArguments:
     anchors: Path
     tag_height_m: float | None
     log_level: int
+    start_wait_s: float
     settings: RunSettings
 
 
 def parse(argv: Sequence[str]) -> RunArguments:
     """Return the arguments; a wrong one ends the program with what was expected (exit code 2)."""
-    parser = new_parser(
-        "run",
-        "Read UWB distance readings from Kafka, group them per tag, solve for the tag's position, write it to Kafka. "
-        "Each setting is a flag, a variable of the environment (in brackets below) or a line of the --config file; "
-        "the first of these wins.",
-        _EXAMPLE,
-    )
-    _add_site(parser)
-    _add_kafka(parser)
-    _add_positioning(parser)
-    _add_runner(parser)
+    parser = new_argument_parser()
     refuse_unknown_variables(parser)
     given = parser.parse_args(list(argv))
     try:
@@ -91,14 +81,36 @@ def parse(argv: Sequence[str]) -> RunArguments:
         anchors=given.anchors,
         tag_height_m=given.tag_height,
         log_level=getattr(logging, given.log_level),
+        start_wait_s=given.start_wait,
         settings=RunSettings(kafka, graph, runner),
     )
 
 
+def new_argument_parser() -> argparse.ArgumentParser:
+    """Return the parser of ``beam-rtls run``."""
+    parser = new_parser(
+        "run",
+        "Read UWB distance readings from Kafka, group them per tag, solve for the tag's position, write it to Kafka. "
+        "Each setting is a flag, a variable of the environment (in brackets below) or a line of the --config file.",
+        _EXAMPLE,
+    )
+    _add_site(parser)
+    _add_kafka(parser)
+    _add_positioning(parser)
+    _add_runner(parser)
+    return parser
+
+
 def _add_site(parser: argparse.ArgumentParser) -> None:
     site = parser.add_argument_group("site")
-    site.add_argument("--anchors", type=Path, required=True, help="site map: YAML, or CSV anchor_id,x,y[,z]; metres")
-    site.add_argument("--tag-height", type=number(), metavar="M", help="height of the tags; wins over the site map's")
+    site.add_argument(
+        "--anchors",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="site map: YAML, or CSV anchor_id,x,y[,z]; metres",
+    )
+    site.add_argument("--tag-height", type=number(), metavar="M", help="height (m) of the tags, in place of the map's")
 
 
 def _add_kafka(parser: argparse.ArgumentParser) -> None:
@@ -110,30 +122,32 @@ def _add_kafka(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT",
         help="output brokers; the input brokers where not given",
     )
-    kafka.add_argument("--group-id", default="beam-rtls", help="consumer group that holds where the run started")
+    kafka.add_argument(
+        "--group-id", default="beam-rtls", metavar="NAME", help="consumer group that holds where the run started"
+    )
     kafka.add_argument(
         "--offset",
         choices=OFFSETS,
         default="latest",
         help="where a first start reads from; committed: where this group was last started",
     )
-    kafka.add_argument("--data-topic", default="packet_data", help="readings in")
-    kafka.add_argument("--positions-topic", default="out_data", help="positions out")
-    kafka.add_argument("--rejected-topic", default="out_rejected", help="what gave no position, with the reason")
-    for prefix, what in (("", "the"), ("output-", "the output (the same as the input's where none is given)")):
-        kafka.add_argument(
-            f"--{prefix}kafka-properties",
-            type=Path,
-            metavar="FILE",
-            help=f"a properties file for {what} Kafka client",
-        )
+    kafka.add_argument("--data-topic", metavar="NAME", default="packet_data", help="readings in")
+    kafka.add_argument("--positions-topic", metavar="NAME", default="out_data", help="positions out")
+    kafka.add_argument(
+        "--rejected-topic", metavar="NAME", default="out_rejected", help="what gave no position, with the reason"
+    )
+    for prefix, file, single in (
+        ("", "properties file for the Kafka client", "one property, in place of the file's; repeatable"),
+        ("output-", "likewise for the output; the input's where the output has none", "likewise for the output"),
+    ):
+        kafka.add_argument(f"--{prefix}kafka-properties", type=Path, metavar="FILE", help=file)
         kafka.add_argument(
             f"--{prefix}kafka-property",
             type=kafka_property,
             action="append",
             default=[],
             metavar="KEY=VALUE",
-            help="one property; may be repeated; wins over the file",
+            help=single,
         )
 
 
@@ -203,34 +217,17 @@ def _add_runner(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT",
         help="the Java expansion service (make jars builds it)",
     )
-    runner.add_argument("--job-name", default="beam-rtls", help="name of the job")
+    runner.add_argument("--job-name", default="beam-rtls", metavar="NAME", help="name of the job")
+    runner.add_argument(
+        "--start-wait",
+        type=number(at_least=0, at_most=3600),
+        default=0.0,
+        metavar="S",
+        help="how long to wait at the start for brokers, topics and the expansion service (s)",
+    )
     runner.add_argument(
         "--log-level", choices=("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO", help="how much to log"
     )
-
-
-def number(above: float = -math.inf, at_most: float = math.inf) -> Callable[[str], float]:
-    """Return a parser of finite numbers within bounds, for argparse."""
-
-    def parse_number(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not (math.isfinite(value) and above < value <= at_most):
-            low = f" above {above:g}" if math.isfinite(above) else ""
-            high = f" and at most {at_most:g}" if math.isfinite(at_most) else ""
-            raise argparse.ArgumentTypeError(f"expected a number{low}{high}, got {text!r}")
-        return value
-
-    return parse_number
-
-
-def servers(text: str) -> str:
-    """Parse a list of ``HOST:PORT``."""
-    if not _SERVERS.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"expected HOST:PORT[,HOST:PORT …], got {text!r}")
-    return text
 
 
 def _micros(seconds: float) -> int:
@@ -244,9 +241,10 @@ def _properties(file: Path | None, single: Sequence[tuple[str, str]]) -> dict[st
             text = line.strip()
             if not text or text.startswith(("#", "!")):
                 continue
-            key, equals, value = text.partition("=")
-            if not equals or not key.strip():
-                raise ValueError(f"{file}:{number_}: expected key=value, got {text!r}")
-            properties[key.strip()] = value.strip()
+            try:
+                key, value = kafka_property(text)
+            except argparse.ArgumentTypeError as error:
+                raise ValueError(f"{file}:{number_}: {error}") from error
+            properties[key] = value
     properties.update(single)
     return properties

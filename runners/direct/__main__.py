@@ -27,6 +27,7 @@ from runners.processes import Child, Children, ProcessError, require_free_port
 
 TOPICS = ("packet_data", "packet_alive", "out_data", "out_alive", "out_rejected", "truth")
 DRAIN_S = 2.0
+START_WAIT_S = 60.0
 HOST = "127.0.0.1"
 
 
@@ -98,12 +99,12 @@ class Run:
         self._say(f"logs are in {self._directory}")
         try:
             with self._children:
-                self._start_platform()
                 pipeline = self._pipeline()
+                self._children.start(pipeline)  # it waits for broker and topics, and has much to load meanwhile
+                self._start_platform()
                 simulator = self._simulator()
-                self._children.start(pipeline)
                 self._children.start(simulator)
-                self._say("pipeline and simulator started; the first positions take some seconds")
+                self._say("the first positions take some seconds")
                 summary = self._watch()
                 self._say("stopping")
                 simulator.stop()
@@ -144,6 +145,7 @@ class Run:
             *("--group-id", "run-direct"),
             *("--offset", "latest"),
             *("--mode", self._options.mode),
+            *("--start-wait", str(START_WAIT_S)),
         )
         return self._command("run", arguments)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from confluent_kafka import KafkaException
@@ -30,14 +30,25 @@ class Broker:
         controller_port: where the broker talks to itself.
         jars: the directory of its jars.
         java: the Java to run it with.
+        settings: broker settings beside or in place of ours.
     """
 
-    def __init__(self, directory: Path, port: int, controller_port: int, jars: Path, java: str = "java") -> None:
+    def __init__(
+        self,
+        directory: Path,
+        port: int,
+        controller_port: int,
+        jars: Path,
+        java: str = "java",
+        *,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self.bootstrap_servers = f"{LOOPBACK}:{port}"
         self._directory = directory
         self._port = port
         self._controller_port = controller_port
         self._settings = directory / "server.properties"
+        self._more = dict(settings or {})
         self._java = [
             java,
             "-Xmx512m",
@@ -72,7 +83,7 @@ class Broker:
         """
         data = self._directory / "data"
         data.mkdir(parents=True, exist_ok=True)
-        self._settings.write_text(_settings(data, self._port, self._controller_port), encoding="utf-8")
+        self._settings.write_text(_settings(data, self._port, self._controller_port, self._more), encoding="utf-8")
         if (data / "meta.properties").exists():
             return
         if shutil.which(self._java[0]) is None:
@@ -122,7 +133,7 @@ def _answers(admin: AdminClient) -> bool:
         return False
 
 
-def _settings(data: Path, port: int, controller_port: int) -> str:
+def _settings(data: Path, port: int, controller_port: int, more: Mapping[str, str]) -> str:
     lines = {
         "process.roles": "broker,controller",
         "node.id": "1",
@@ -143,5 +154,6 @@ def _settings(data: Path, port: int, controller_port: int) -> str:
         "transaction.state.log.num.partitions": "4",
         "share.coordinator.state.topic.replication.factor": "1",
         "share.coordinator.state.topic.min.isr": "1",
+        **more,
     }
     return "".join(f"{key}={value}\n" for key, value in lines.items())

@@ -15,7 +15,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import pytest
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, TopicPartition
 
 from runners.direct import expansion
 from runners.direct.broker import Broker
@@ -24,6 +24,17 @@ from runners.processes import Child, Children
 ROOT = Path(__file__).parents[2]
 TOOLS = Path(os.environ.get("BEAM_RTLS_TOOLS") or ROOT / ".tools")
 HERE = Path(__file__).parent
+DEMO = ROOT / "anchors" / "demo.yaml"
+TAG = "0003FFDDEEFF0000"
+# Made by hand from the contract: anchor id, 1713300000 s, one tag with its distance as a little-endian float.
+HAND_MADE = [
+    bytes.fromhex(f"0a02{anchor}120608a0c4fbb0061a190a10{TAG.encode().hex()}12051d{distance}")
+    for anchor, distance in (
+        ("4130", "f304b53f"),  # A0, 1.4142135 m
+        ("4131", "f304b53f"),  # A1, 1.4142135 m
+        ("4132", "bd1b0f40"),  # A2, 2.2360680 m
+    )
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -150,7 +161,7 @@ def platform() -> Iterator[Children]:
 def broker(platform: Children, tmp_path_factory: pytest.TempPathFactory) -> Broker:
     """A Kafka broker. A test that stops it starts it again."""
     port, controller_port = free_ports(2)
-    broker = Broker(tmp_path_factory.mktemp("kafka"), port, controller_port, _tool("broker"))
+    broker = Broker(tmp_path_factory.mktemp("kafka"), port, controller_port, tool("broker"))
     broker.format()
     platform.start(broker.child)
     broker.wait_ready(platform.check)
@@ -162,7 +173,7 @@ def expansion_service(platform: Children, tmp_path_factory: pytest.TempPathFacto
     """The address of the expansion service, in which KafkaIO's steps run too."""
     (port,) = free_ports(1)
     log = tmp_path_factory.mktemp("expansion") / "expansion.log"
-    platform.start(expansion.new_expansion_service(_tool("expansion.jar"), port, log))
+    platform.start(expansion.new_expansion_service(tool("expansion.jar"), port, log))
     expansion.wait_ready(port, platform.check)
     return f"localhost:{port}"
 
@@ -177,6 +188,11 @@ def prism() -> Path | None:
 @pytest.fixture
 def topics(broker: Broker) -> Topics:
     """Fresh topics, of one partition each."""
+    return new_topics(broker)
+
+
+def new_topics(broker: Broker) -> Topics:
+    """Create topics that nobody else has."""
     suffix = uuid.uuid4().hex[:8]
     names = ("packet_data", "packet_alive", "out_data", "out_rejected", "truth")
     topics = Topics(*(f"{name}-{suffix}" for name in names))
@@ -203,12 +219,22 @@ def read_topic(broker: Broker) -> ReadTopic:
     return ReadTopic(broker)
 
 
+def publish(broker: Broker, topic: str, values: list[bytes | None]) -> None:
+    """Publish values as the bridge does, and see that Kafka has them."""
+    producer = Producer({"bootstrap.servers": broker.bootstrap_servers, "acks": "all", "enable.idempotence": True})
+    for value in values:
+        producer.produce(topic, value, key=b"protobuf")
+        producer.poll(0)
+    assert producer.flush(30) == 0
+
+
 def _take(consumer: Consumer) -> list[Message]:
     messages: list[Message] = consumer.consume(1000, 0.1)
     return [message for message in messages if message.error() is None]
 
 
-def _tool(name: str) -> Path:
+def tool(name: str) -> Path:
+    """Return what make has put into the folder of tools."""
     path = TOOLS / name
     if not path.exists():
         pytest.fail(f"{path} is missing: run `make test`, or once `make jars prism`", pytrace=False)

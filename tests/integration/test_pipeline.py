@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import random
@@ -12,33 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from confluent_kafka import Message, Producer
+from confluent_kafka import Message
 
 from runners.direct.broker import Broker
 from runners.processes import Child, wait_until
-from tests.integration.conftest import ROOT, ReadTopic, RunPipeline, Topics
+from tests.integration.conftest import DEMO, HAND_MADE, TAG, ReadTopic, RunPipeline, Topics, publish
 
-DEMO = ROOT / "anchors" / "demo.yaml"
-TAG = "0003FFDDEEFF0000"
-# Made by hand from the contract: anchor id, 1713300000 s, one tag with its distance as a little-endian float.
-HAND_MADE = [
-    bytes.fromhex(f"0a02{anchor}120608a0c4fbb0061a190a10{TAG.encode().hex()}12051d{distance}")
-    for anchor, distance in (
-        ("4130", "f304b53f"),  # A0, 1.4142135 m
-        ("4131", "f304b53f"),  # A1, 1.4142135 m
-        ("4132", "bd1b0f40"),  # A2, 2.2360680 m
-    )
-]
 SIMULATED_REASONS = {"too_few_anchors", "superseded", "inconsistent_ranges", "degenerate_geometry"}
 """What lost readings and readings without line of sight lead to."""
-
-
-def publish(broker: Broker, topic: str, values: list[bytes | None]) -> None:
-    producer = Producer({"bootstrap.servers": broker.bootstrap_servers, "acks": "all", "enable.idempotence": True})
-    for value in values:
-        producer.produce(topic, value, key=b"protobuf")
-        producer.poll(0)
-    assert producer.flush(30) == 0
 
 
 def parsed(messages: list[Message]) -> list[dict[str, Any]]:
@@ -160,24 +142,12 @@ def test_killed_and_restarted_gives_the_same_fixes(
     broken = _all_fixes(read_topic, topics, readings, second)
     second.stop()
 
-    whole = Topics(**{**{name: getattr(topics, name) for name in ("data", "alive", "truth")}, **_fresh(broker, topics)})
-    third = RunPipeline(
-        broker,
-        run_pipeline.expansion_service,
-        run_pipeline.prism,
-        whole,
-        tmp_path,
-        run_pipeline.children,
-    )(DEMO, group_id="whole", offset="earliest")
+    whole = dataclasses.replace(topics, positions=f"{topics.positions}-whole", rejected=f"{topics.rejected}-whole")
+    broker.create_topics([whole.positions, whole.rejected])
+    third = dataclasses.replace(run_pipeline, topics=whole)(DEMO, group_id="whole", offset="earliest")
     unbroken = _all_fixes(read_topic, whole, readings, third)
     assert len(unbroken) > 50
     assert broken == unbroken
-
-
-def _fresh(broker: Broker, topics: Topics) -> dict[str, str]:
-    names = {"positions": f"{topics.positions}-whole", "rejected": f"{topics.rejected}-whole"}
-    broker.create_topics(names.values())
-    return names
 
 
 def _all_fixes(read_topic: ReadTopic, topics: Topics, readings: int, pipeline: Child) -> dict[str, dict[str, Any]]:
@@ -193,6 +163,21 @@ def _all_fixes(read_topic: ReadTopic, topics: Topics, readings: int, pipeline: C
 
     wait_until(complete, 120, "every reading has ended", pipeline.check)
     return fixes
+
+
+def test_an_idle_partition_holds_back_no_tag(
+    broker: Broker,
+    topics: Topics,
+    run_pipeline: RunPipeline,
+    read_topic: ReadTopic,
+) -> None:
+    """Three partitions, as a cluster may have by default: with a constant record key two never see a record."""
+    wide = dataclasses.replace(topics, data=f"{topics.data}-wide")
+    broker.create_topics([wide.data], partitions=3)
+    publish(broker, wide.data, [*HAND_MADE])
+    child = dataclasses.replace(run_pipeline, topics=wide)(DEMO)
+    (message,) = read_topic(wide.positions, lambda found: len(found) >= 1, 60, check=child.check)
+    assert message.key() == TAG.encode()
 
 
 def test_a_kafkajs_consumer_reads_positions_as_the_bridge_does(
