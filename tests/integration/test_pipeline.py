@@ -132,7 +132,7 @@ def test_killed_and_restarted_gives_the_same_fixes(
     tmp_path: Path,
 ) -> None:
     simulator = simulate(broker, topics, tmp_path, "--tags=8", "--duration=30", "--lost-share=0.1")
-    first = run_pipeline(DEMO, group_id="interrupted", offset="latest")
+    first = run_pipeline(DEMO, group_id="interrupted", offset="earliest")
     run_pipeline.children.start(simulator)
     read_topic(topics.positions, lambda found: len(found) >= 20, 60, check=first.check)
     first.kill()
