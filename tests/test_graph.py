@@ -167,6 +167,7 @@ def fail(self: rounds.Rounds, reading: Reading, settings: GroupingSettings) -> l
 
 
 _add = rounds.Rounds.add
+_advance = rounds.Rounds.advance
 
 
 def test_an_unexpected_error_costs_the_reading_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,6 +177,22 @@ def test_an_unexpected_error_costs_the_reading_and_no_more(monkeypatch: pytest.M
     run_graph(FN_API, batch(records), positions=at_place(1), rejected=reasons({"internal_error": 3}), settings=lenient)
     with pytest.raises(Exception, match="stumbled"):
         run_graph(FN_API, batch(records), positions=at_place(1), rejected=nothing)
+
+
+def test_an_unexpected_error_in_a_timer_costs_the_round_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stumble(self: rounds.Rounds, now_us: int, settings: GroupingSettings) -> list[rounds.Outcome]:
+        if any(reading.tag == "BAD" for reading in self.open.values()) and now_us >= us(0.25):
+            raise ZeroDivisionError("stumbled")
+        return _advance(self, now_us, settings)
+
+    monkeypatch.setattr(rounds.Rounds, "advance", stumble)
+    run_graph(
+        BUNDLE_BASED,
+        stream([*blink(0.0), *blink(0.0, tag="BAD")], 1.0, blink(2.0), 10.0),
+        positions=at_place(2),
+        rejected=reasons({"internal_error": 3}),
+        settings=GraphSettings(strict=False),
+    )
 
 
 def test_counters_tell_what_happened() -> None:

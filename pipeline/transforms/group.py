@@ -79,7 +79,7 @@ class GroupFn(beam.DoFn):
                     if self._strict:
                         raise
                     _LOG.exception("a reading of tag %s could not be grouped", tag)
-                    outcomes = [Rejected.of(reading, Reason.INTERNAL_ERROR, Stage.GROUP, repr(error))]
+                    outcomes = [_internal_error(reading, error)]
                     rounds = self._rebuilt(states.get(tag), taken)
                 else:
                     taken.append(reading)
@@ -99,11 +99,21 @@ class GroupFn(beam.DoFn):
         states = TagStates(bag)
         for tag in states.due(now_us):
             rounds = round_state.from_bytes(states.get(tag))
-            yield from self._counted(rounds.advance(now_us, self._settings))
-            if rounds.is_forgotten(now_us, self._settings):
+            try:
+                outcomes = rounds.advance(now_us, self._settings)
+            except Exception as error:
+                if self._strict:
+                    raise
+                _LOG.exception("the round of tag %s could not be settled", tag)
+                rounds = round_state.from_bytes(states.get(tag))
+                outcomes = [_internal_error(reading, error) for reading in rounds.open.values()]
                 states.forget(tag)
             else:
-                self._keep(states, tag, rounds)
+                if rounds.is_forgotten(now_us, self._settings):
+                    states.forget(tag)
+                else:
+                    self._keep(states, tag, rounds)
+            yield from self._counted(outcomes)
         self._finish(states, timer)
 
     def _rebuilt(self, state: bytes, taken: list[Reading]) -> Rounds:
@@ -134,3 +144,7 @@ class GroupFn(beam.DoFn):
             else:
                 self._counters.rejected(outcome.reason)
                 yield beam.pvalue.TaggedOutput(REJECTED, outcome)
+
+
+def _internal_error(reading: Reading, error: Exception) -> Rejected:
+    return Rejected.of(reading, Reason.INTERNAL_ERROR, Stage.GROUP, repr(error))
