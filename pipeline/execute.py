@@ -16,7 +16,7 @@ from pipeline.kafka import kafka_ends
 from pipeline.settings import RunSettings
 from pipeline.site import Site
 
-_LOG = logging.getLogger("beam_rtls")
+_LOG = logging.getLogger(__name__)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 

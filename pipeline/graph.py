@@ -11,6 +11,7 @@ from pipeline.settings import GraphSettings
 from pipeline.site import Site
 from pipeline.transforms import decode, group, trilaterate
 from pipeline.transforms.encode import EncodePositions, EncodeRejected
+from pipeline.transforms.outputs import REJECTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ def build(pipeline: beam.Pipeline, ends: Ends, site: Site, settings: GraphSettin
 
     _ = solved[trilaterate.FIXES] | "Positions" >> EncodePositions() | "WritePositions" >> ends.positions
 
-    rejected = (decoded[decode.REJECTED], grouped[group.REJECTED], solved[trilaterate.REJECTED])
+    rejected = (decoded[REJECTED], grouped[REJECTED], solved[REJECTED])
     _ = (
         rejected
         | "AllRejected" >> beam.Flatten()

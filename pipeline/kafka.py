@@ -51,7 +51,7 @@ class ReadRecords(beam.PTransform):
 
 def to_record(row: Any) -> KafkaRecord:
     """Return KafkaIO's row as a record; a record without a value has empty bytes."""
-    return KafkaRecord(row.topic, row.partition, row.offset, row.timestamp * 1000, row.value or b"")
+    return KafkaRecord(row.partition, row.offset, row.timestamp * 1000, row.value or b"")
 
 
 def _write(settings: KafkaSettings, topic: str, expansion_service: str) -> beam.PTransform:

@@ -13,12 +13,11 @@ from typing import NamedTuple
 
 
 class KafkaRecord(NamedTuple):
-    """One record as Kafka holds it.
+    """One record of the data topic, as Kafka holds it.
 
     ``kafka_time_us`` is the broker's append time (``message.timestamp.type=LogAppendTime``).
     """
 
-    topic: str
     partition: int
     offset: int
     kafka_time_us: int

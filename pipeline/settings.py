@@ -71,7 +71,6 @@ class RunnerSettings:
     runner: str = "prism"
     expansion_service: str = "localhost:8097"
     prism_location: str | None = None
-    job_name: str = "beam-rtls"
 
     def beam_options(self) -> list[str]:
         """Return the pipeline options as Beam's command line."""
@@ -80,7 +79,6 @@ class RunnerSettings:
             "--environment_type=LOOPBACK",
             "--streaming",
             "--max_cache_memory_usage_mb=100",  # none by default: every state read would be a round trip
-            f"--job_name={self.job_name}",
         ]
         if self.prism_location:
             options.append(f"--prism_location={self.prism_location}")

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from pipeline.site_file import Cell, Draft, Entry, Problem, read_draft
 
 DEFAULT_MAX_DISTANCE_M = 100.0
 MIN_ANCHORS = 3
-COLLINEAR_RATIO = 1e-3  # 3 cm across a row of 30 m: no more than surveying errs by, and far below a range's error
+COLLINEAR_RATIO = 0.01
+"""Anchors this flat in plan (30 cm across a row of 30 m) are on one line: no position is solved from them."""
 NEARLY_COLLINEAR_RATIO = 0.05
 
 __all__ = [
@@ -91,18 +90,27 @@ def examine_site(path: str | os.PathLike[str], tag_height_m: float | None = None
 
 
 def plan_flatness(places_m: Sequence[tuple[float, float]]) -> float:
-    """Return how far places (x, y) are from lying on one line: 0 for a line, 1 for as wide as long.
+    """Return how wide places (x, y) lie across their line of best fit for each metre along it.
 
-    It is the smallest over the largest singular value of the centred coordinates, so it does not change when the site
-    is moved, turned or scaled.
+    0 for a line, 1 for as wide as long: the root of the ratio of the scatter matrix's eigenvalues, which does not
+    change when the site is moved, turned or scaled.
     """
-    places = np.asarray(places_m, dtype=float).reshape(-1, 2)
-    magnitude = np.abs(places).max(initial=0.0)
-    if magnitude == 0.0:
+    if not places_m:
         return 0.0
-    scaled = places / magnitude  # before centring, so that huge coordinates do not overflow
-    smallest, largest = np.sort(np.linalg.svd(scaled - scaled.mean(axis=0), compute_uv=False))[[0, -1]]
-    return float(smallest / largest) if largest > 0.0 else 0.0
+    first_x, first_y = places_m[0]  # differences first, so that equal places cancel without rounding
+    offsets = [(x - first_x, y - first_y) for x, y in places_m]
+    magnitude = max(max(abs(x), abs(y)) for x, y in offsets)
+    if not 0.0 < magnitude < math.inf:
+        return 0.0
+    scaled = [(x / magnitude, y / magnitude) for x, y in offsets]
+    mean_x, mean_y = (sum(column) / len(scaled) for column in zip(*scaled, strict=True))
+    centred = [(x - mean_x, y - mean_y) for x, y in scaled]
+    xx, yy, xy = (sum(terms) for terms in zip(*((x * x, y * y, x * y) for x, y in centred), strict=True))
+    angle = 0.5 * math.atan2(2.0 * xy, xx - yy)  # of the line of best fit
+    cos, sin = math.cos(angle), math.sin(angle)
+    along = sum((x * cos + y * sin) ** 2 for x, y in centred)
+    across = sum((y * cos - x * sin) ** 2 for x, y in centred)
+    return min(1.0, math.sqrt(across / along)) if along > 0.0 else 0.0
 
 
 def _build(draft: Draft, given_tag_height_m: float | None, problems: list[Problem]) -> Site:

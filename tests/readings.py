@@ -63,4 +63,4 @@ def record(
     for tag, distance_m in ({"T": 1.5} if tags is None else tags).items():
         data.tags[tag].CopyFrom(TagData(distance=distance_m, detached=detached, battery_low=battery_low))
     in_kafka_s = kafka_s if kafka_s is not None else at_s or 0.0
-    return KafkaRecord("packet_data", 0, offset, us(in_kafka_s), data.SerializeToString())
+    return KafkaRecord(0, offset, us(in_kafka_s), data.SerializeToString())

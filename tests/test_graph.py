@@ -15,6 +15,7 @@ from pipeline.model import KafkaRecord, Reading
 from pipeline.positioning import rounds
 from pipeline.positioning.rounds import GroupingMode, GroupingSettings
 from pipeline.settings import GraphSettings
+from pipeline.transforms.group import GroupFn
 from tests.beam_engines import BUNDLE_BASED, FN_API, Check, batch, engine, run_graph, stream
 from tests.readings import DEMO, record, us
 
@@ -123,7 +124,7 @@ def test_mode_three_groups_without_waiting() -> None:
 
 
 def test_whole_records_that_cannot_be_read_change_nothing_else() -> None:
-    bad = [KafkaRecord("packet_data", 0, 90 + number, us(0.001), value) for number, value in enumerate((b"\xff", b""))]
+    bad = [KafkaRecord(0, 90 + number, us(0.001), value) for number, value in enumerate((b"\xff", b""))]
     run_graph(
         FN_API,
         batch([bad[0], *blink(0.0), bad[1]]),
@@ -196,7 +197,7 @@ def test_an_unexpected_error_in_a_timer_costs_the_round_and_no_more(monkeypatch:
 
 
 def test_counters_tell_what_happened() -> None:
-    bad = KafkaRecord("packet_data", 0, 9, us(0.001), b"\xff")
+    bad = KafkaRecord(0, 9, us(0.001), b"\xff")
     result = run_graph(
         FN_API,
         batch([bad, *blink(0.0), *blink(0.0), record("A0", None, tags={"U": 1.0}, kafka_s=0.0)]),
@@ -231,6 +232,7 @@ def test_labels_and_coders_are_an_interface() -> None:
                     coders[f"{transform_node.full_label} {tag or ''}".strip()] = str(coder)
 
     pipeline.visit(Visitor())
+    assert (GroupFn.ROUNDS.name, GroupFn.DUE.name) == ("rounds", "ts-due")  # Beam puts "ts-" before a timer's name
     pairs = "TupleCoder[BytesCoder, BytesCoder]"
     assert coders == {
         "Decode/Decode/ParDo(DecodeFn)": "TupleCoder[VarIntCoder, BytesCoder]",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from hypothesis import given
 
+from pipeline.model import Reading
 from pipeline.positioning.rounds import GroupingSettings, Rounds
 from pipeline.transforms.round_state import from_bytes, to_bytes
 from pipeline.wire.readings import pack, unpack
+from pipeline.wire.state_pb2 import Readings
 from tests.readings import reading
 from tests.test_rounds import as_readings, streams
 
@@ -50,6 +52,10 @@ def test_nothing_is_lost_on_the_way(stream: list) -> None:  # type: ignore[type-
 def test_readings_survive_their_columns(stream: list) -> None:  # type: ignore[type-arg]
     readings = as_readings(stream)
     assert unpack(pack(readings)) == readings
+
+
+def test_every_part_of_a_reading_has_its_column() -> None:
+    assert list(Reading._fields) == [field.name for field in Readings.DESCRIPTOR.fields]
 
 
 def test_a_tag_heard_by_eight_anchors_every_second_takes_little_room() -> None:

@@ -29,7 +29,7 @@ def one_reason(decoded: Decoded) -> str:
 
 def test_the_contracts_own_bytes() -> None:
     site = Site("golden", {"A1B2C3D3E4F50001": Anchor("A1B2C3D3E4F50001", 0.0, 0.0)})
-    decoded = decode(KafkaRecord("packet_data", 3, 17, 1_713_300_000_250_000, GOLDEN), site)
+    decoded = decode(KafkaRecord(3, 17, 1_713_300_000_250_000, GOLDEN), site)
     (reading,) = decoded.readings
     assert reading.tag == "0003FFDDEEFF0001"
     assert reading.anchor == "A1B2C3D3E4F50001"
@@ -49,7 +49,7 @@ def test_one_record_may_carry_many_tags() -> None:
 
 @pytest.mark.parametrize("value", [b"\xff", b"\x0a\x10short", b"\x0a\x01\xff", GOLDEN[:-1]])
 def test_undecodable_bytes_come_back_as_they_were(value: bytes) -> None:
-    decoded = decode(KafkaRecord("packet_data", 1, 2, us(0), value), DEMO)
+    decoded = decode(KafkaRecord(1, 2, us(0), value), DEMO)
     assert one_reason(decoded) == "undecodable"
     assert decoded.rejected[0].payload == value
     assert (decoded.rejected[0].partition, decoded.rejected[0].offset) == (1, 2)
@@ -57,13 +57,13 @@ def test_undecodable_bytes_come_back_as_they_were(value: bytes) -> None:
 
 def test_a_heartbeat_on_the_data_topic_has_no_tags() -> None:
     heartbeat = AnchorAlive(anchor_id="A0").SerializeToString()
-    decoded = decode(KafkaRecord("packet_data", 0, 0, us(0), heartbeat), DEMO)
+    decoded = decode(KafkaRecord(0, 0, us(0), heartbeat), DEMO)
     assert one_reason(decoded) == "no_tags"
     assert decoded.rejected[0].anchor == "A0"
 
 
 def test_a_record_without_a_value_has_no_tags() -> None:
-    assert one_reason(decode(KafkaRecord("packet_data", 0, 0, us(0), b""), DEMO)) == "no_tags"
+    assert one_reason(decode(KafkaRecord(0, 0, us(0), b""), DEMO)) == "no_tags"
 
 
 @pytest.mark.parametrize("distance_m", [math.nan, 0.0, -1.0, 100.01, math.inf, -math.inf])
@@ -109,7 +109,7 @@ def test_a_time_that_cannot_be_right_is_replaced_by_kafkas(at_s: float | None, *
 
 @given(st.binary(max_size=200))
 def test_any_bytes_have_a_defined_end(value: bytes) -> None:
-    decoded = decode(KafkaRecord("packet_data", 0, 0, us(0), value), DEMO)
+    decoded = decode(KafkaRecord(0, 0, us(0), value), DEMO)
     assert decoded.readings or decoded.rejected
 
 

@@ -60,7 +60,7 @@ def test_a_rejected_reading_says_what_and_where() -> None:
 
 
 def test_an_undecodable_record_keeps_its_bytes() -> None:
-    record = KafkaRecord("packet_data", 2, 5, us(0), b"\x00\xff")
+    record = KafkaRecord(2, 5, us(0), b"\x00\xff")
     key, value = encode_rejected(refused_record(record, Reason.UNDECODABLE, "no"), "packet_data")
     assert key == b""
     parsed = json.loads(value)

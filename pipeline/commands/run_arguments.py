@@ -75,7 +75,6 @@ def parse(argv: Sequence[str]) -> RunArguments:
         runner=given.runner,
         expansion_service=given.expansion_service,
         prism_location=given.prism,
-        job_name=given.job_name,
     )
     return RunArguments(
         anchors=given.anchors,
@@ -156,37 +155,18 @@ def _add_positioning(parser: argparse.ArgumentParser) -> None:
     grouping.add_argument(
         "--mode",
         choices=[mode.value for mode in GroupingMode],
-        default=GroupingMode.ROUND.value,
+        default=GroupingSettings().mode.value,
         help="round: every anchor that heard the blink; three: as soon as three distinct anchors are in",
     )
-    grouping.add_argument(
-        "--round-wait",
-        type=number(above=0, at_most=60),
-        default=0.25,
-        metavar="S",
-        help="how long a round waits after its first reading",
-    )
-    grouping.add_argument(
-        "--max-reading-age",
-        type=number(above=0, at_most=600),
-        default=2.0,
-        metavar="S",
-        help="how far readings of a group may lie apart",
-    )
-    grouping.add_argument(
-        "--max-lateness",
-        type=number(above=0, at_most=3600),
-        default=10.0,
-        metavar="S",
-        help="a reading further behind its tag's newest is late",
-    )
-    grouping.add_argument(
-        "--tag-expiry",
-        type=number(above=0, at_most=86400),
-        default=60.0,
-        metavar="S",
-        help="a tag silent for so long is forgotten",
-    )
+    bounds = GroupingSettings()
+    for flag, default_us, longest_s, text in (
+        ("--round-wait", bounds.round_wait_us, 60, "how long a round waits after its first reading"),
+        ("--max-reading-age", bounds.max_reading_age_us, 600, "how far readings of a group may lie apart"),
+        ("--max-lateness", bounds.max_lateness_us, 3600, "a reading further behind its tag's newest is late"),
+        ("--tag-expiry", bounds.tag_expiry_us, 86400, "a tag silent for so long is forgotten"),
+    ):
+        limits = number(above=0, at_most=longest_s)
+        grouping.add_argument(flag, type=limits, default=default_us / 1e6, metavar="S", help=text)
     solver = parser.add_argument_group("positioning")
     defaults = SolverSettings()
     solver.add_argument(
@@ -217,7 +197,6 @@ def _add_runner(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT",
         help="the Java expansion service (make jars builds it)",
     )
-    runner.add_argument("--job-name", default="beam-rtls", metavar="NAME", help="name of the job")
     runner.add_argument(
         "--start-wait",
         type=number(at_least=0, at_most=3600),

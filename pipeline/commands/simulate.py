@@ -70,9 +70,6 @@ def start_us(arguments: SimulateArguments, now_us: int) -> int:
 def _interruptible() -> Iterator[Callable[[], bool]]:
     """Let SIGINT and SIGTERM end the play, not the process; gives what tells whether they came."""
     stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop.is_set
-        return
     signals = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(number_, lambda *_: stop.set()) for number_ in signals]
     try:

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from pipeline.model import Group, Reading, Reason, Rejected, Stage
+from pipeline.site import MIN_ANCHORS
 
-MIN_ANCHORS = 3
 FORGET_AFTER_ROUNDS = 3
 """An anchor silent for so many rounds of a tag is no longer waited for."""
 NEW_FOR_ROUNDS = 3

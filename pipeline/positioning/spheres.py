@@ -13,7 +13,6 @@ Source: J. J. Caffery, "A new approach to the geometry of TOA location", IEEE VT
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 NO_DIRECTION_M = 1e-9
@@ -59,21 +58,6 @@ def predict(sphere: Sphere, point: Point) -> Prediction:
     if distance_m < NO_DIRECTION_M:
         return Prediction(distance_m, 0.0, 0.0)
     return Prediction(distance_m, dx_m / distance_m, dy_m / distance_m)
-
-
-def flatness(spheres: Sequence[Sphere]) -> float:
-    """Return how wide the anchors lie across their line of best fit for each metre along it: scale-free, 0 to 1.
-
-    The square root of the ratio of the scatter matrix's eigenvalues; 0 for anchors on one line or at one place.
-    """
-    first = spheres[0]  # differences first, so that equal places cancel without rounding
-    offsets = [(sphere.x_m - first.x_m, sphere.y_m - first.y_m) for sphere in spheres]
-    mean_x, mean_y = (sum(column) / len(offsets) for column in zip(*offsets, strict=True))
-    xx = sum((x - mean_x) * (x - mean_x) for x, _ in offsets)
-    yy = sum((y - mean_y) * (y - mean_y) for _, y in offsets)
-    xy = sum((x - mean_x) * (y - mean_y) for x, y in offsets)
-    middle, radius = (xx + yy) / 2.0, math.hypot((xx - yy) / 2.0, xy)
-    return math.sqrt(max(middle - radius, 0.0) / (middle + radius)) if middle > 0.0 else 0.0
 
 
 def radical_centre(first: Sphere, second: Sphere, third: Sphere) -> tuple[Point, float]:

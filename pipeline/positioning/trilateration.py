@@ -20,15 +20,10 @@ from typing import NamedTuple
 
 from pipeline.model import Reason
 from pipeline.positioning.least_squares import Fit, Linearised, linearise, refine, starting_points
-from pipeline.positioning.spheres import Point, Sphere, flatness, radical_centre
-from pipeline.site import Anchor
-
-MIN_ANCHORS = 3
+from pipeline.positioning.spheres import Point, Sphere, radical_centre
+from pipeline.site import COLLINEAR_RATIO, MIN_ANCHORS, Anchor, plan_flatness
 
 _COORDINATES = 2
-
-_MIN_FLATNESS = 0.01
-"""Width of the anchors across their line for each metre along it, below which they lie on one line."""
 
 _PRIOR_READINGS = 4.0
 """How many surplus readings the prior on a range's sigma is worth."""
@@ -119,11 +114,11 @@ def trilaterate(
         ValueError: these are not ranges to anchors: too few, an anchor twice, of unequal number, negative, not finite.
     """
     spheres, origin = _spheres(anchors, distances_m, tag_height_m)
-    flat = flatness(spheres)
-    if not flat >= _MIN_FLATNESS:
+    flat = plan_flatness([(sphere.x_m, sphere.y_m) for sphere in spheres])
+    if not flat >= COLLINEAR_RATIO:
         raise UnsolvableError(
             Reason.DEGENERATE_GEOMETRY,
-            f"anchors on one line: width for length is {flat:.3g}, must be {_MIN_FLATNESS} or more",
+            f"anchors on one line: width for length is {flat:.3g}, must be {COLLINEAR_RATIO} or more",
         )
     if not math.isfinite(sum(distance_m * distance_m for distance_m in distances_m)):
         raise UnsolvableError(

@@ -25,7 +25,7 @@ HEARTBEAT_INTERVAL_US = 2_000_000
 MIN_EXTENT_M = 1.0
 
 _NEVER_US = np.iinfo(np.int64).min // 2
-_CLOCK_RADIUS, _CLOCK_ANGLE, _HEARTBEAT = 20, 21, 22
+_CLOCK, _HEARTBEAT = 20, 21
 
 
 class Anchors:
@@ -52,10 +52,9 @@ class Anchors:
         self._outages = [self._span(fault) for fault in settings.outages]
         self._clock_losses = [self._span(fault) for fault in settings.clock_losses]
         number = np.arange(len(self.ids), dtype=np.int64)
-        # Box and Muller's normal deviates
-        radius = np.sqrt(-2 * np.log1p(-uniform(settings.seed, _CLOCK_RADIUS, number, number * 0)))
-        angle = 2 * np.pi * uniform(settings.seed, _CLOCK_ANGLE, number, number * 0)
-        self._clock_offset_us = np.rint(settings.clock_offset_s * 1e6 * radius * np.cos(angle)).astype(np.int64)
+        clocks = np.random.default_rng((settings.seed, _CLOCK))
+        offset_us = clocks.normal(scale=settings.clock_offset_s * 1e6, size=len(self.ids))
+        self._clock_offset_us = np.rint(offset_us).astype(np.int64)
         self._stamp_step_us = 1 if settings.fine_timestamps else 1_000_000
         first = HEARTBEAT_INTERVAL_US * uniform(settings.seed, _HEARTBEAT, number, number * 0)
         self.next_heartbeat_us = first.astype(np.int64)

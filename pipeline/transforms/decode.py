@@ -11,15 +11,14 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
-from pipeline.model import KafkaRecord, Reading, Reason, Rejected, Stage
+from pipeline.model import KafkaRecord, Reading, Reason, Stage
 from pipeline.site import Site
 from pipeline.transforms.counters import Counters
-from pipeline.transforms.outputs import typed
+from pipeline.transforms.outputs import rejected, sort_out
 from pipeline.transforms.tag_groups import tag_group
 from pipeline.wire.decode import Decoded, decode, refused_record
 from pipeline.wire.readings import pack
 
-REJECTED = "rejected"
 READINGS = "readings"
 MAX_BATCH = 1000
 """Readings of one tag group that leave together at the most: bundles can be huge."""
@@ -41,14 +40,7 @@ class Decode(beam.PTransform):
 
     def expand(self, records: beam.PCollection[KafkaRecord]) -> dict[str, beam.PCollection[Any]]:
         """Apply the stage."""
-        outputs = records | "Decode" >> beam.ParDo(DecodeFn(self._site, strict=self._strict)).with_outputs(
-            REJECTED,
-            main=READINGS,
-        )
-        return {
-            READINGS: typed(outputs[READINGS], tuple[int, bytes]),
-            REJECTED: typed(outputs[REJECTED], Rejected),
-        }
+        return sort_out(records, "Decode", DecodeFn(self._site, strict=self._strict), READINGS, tuple[int, bytes])
 
 
 class DecodeFn(beam.DoFn):
@@ -75,34 +67,34 @@ class DecodeFn(beam.DoFn):
                 raise
             _LOG.exception("record %d of partition %d could not be decoded", record.offset, record.partition)
             self._counters.rejected(Reason.INTERNAL_ERROR.value)
-            yield beam.pvalue.TaggedOutput(REJECTED, refused_record(record, Reason.INTERNAL_ERROR, repr(error)))
+            yield rejected(refused_record(record, Reason.INTERNAL_ERROR, repr(error)))
         else:
             yield from self._sorted_out(decoded)
 
     def _sorted_out(self, decoded: Decoded) -> Iterator[Any]:
         self._counters.add("readings", len(decoded.readings))
         self._counters.add("time_replaced", int(decoded.time_replaced))
-        for rejected in decoded.rejected:
-            self._counters.rejected(rejected.reason)
-            yield beam.pvalue.TaggedOutput(REJECTED, rejected)
+        for refusal in decoded.rejected:
+            self._counters.rejected(refusal.reason)
+            yield rejected(refusal)
         for reading in decoded.readings:
-            group = tag_group(reading.tag)
-            batch = self._batches.setdefault(group, [])
+            number = tag_group(reading.tag)
+            batch = self._batches.setdefault(number, [])
             batch.append(reading)
             if len(batch) >= MAX_BATCH:
-                yield _batch(group, self._batches.pop(group))
+                yield _batch(number, self._batches.pop(number))
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         """Send on what the bundle held."""
-        for group, readings in self._batches.items():
-            yield _batch(group, readings)
+        for number, readings in self._batches.items():
+            yield _batch(number, readings)
         self._batches = {}
 
 
-def _batch(group: int, readings: list[Reading]) -> WindowedValue:
+def _batch(tag_group_number: int, readings: list[Reading]) -> WindowedValue:
     earliest_us = min(reading.kafka_time_us for reading in readings)
     return WindowedValue(
-        (group, pack(readings).SerializeToString()),
+        (tag_group_number, pack(readings).SerializeToString()),
         Timestamp(micros=earliest_us),
         (GlobalWindow(),),
     )

@@ -15,13 +15,12 @@ from pipeline.model import Group, Reading, Reason, Rejected, Stage
 from pipeline.positioning.rounds import GroupingSettings, Outcome, Rounds
 from pipeline.transforms import round_state
 from pipeline.transforms.counters import Counters
-from pipeline.transforms.outputs import typed
+from pipeline.transforms.outputs import rejected, sort_out
 from pipeline.transforms.tag_groups import Bag, TagStates, tag_states_spec, timer_at
 from pipeline.wire.readings import unpack
 from pipeline.wire.state_pb2 import Readings
 
 GROUPS = "groups"
-REJECTED = "rejected"
 
 _LOG = logging.getLogger(__name__)
 
@@ -36,14 +35,7 @@ class GroupReadings(beam.PTransform):
 
     def expand(self, readings: beam.PCollection[tuple[int, bytes]]) -> dict[str, beam.PCollection[Any]]:
         """Apply the stage."""
-        outputs = readings | "Group" >> beam.ParDo(GroupFn(self._settings, strict=self._strict)).with_outputs(
-            REJECTED,
-            main=GROUPS,
-        )
-        return {
-            GROUPS: typed(outputs[GROUPS], Group),
-            REJECTED: typed(outputs[REJECTED], Rejected),
-        }
+        return sort_out(readings, "Group", GroupFn(self._settings, strict=self._strict), GROUPS, Group)
 
 
 class GroupFn(beam.DoFn):
@@ -143,7 +135,7 @@ class GroupFn(beam.DoFn):
                 yield outcome
             else:
                 self._counters.rejected(outcome.reason)
-                yield beam.pvalue.TaggedOutput(REJECTED, outcome)
+                yield rejected(outcome)
 
 
 def _internal_error(reading: Reading, error: Exception) -> Rejected:

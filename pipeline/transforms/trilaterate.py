@@ -13,10 +13,9 @@ from pipeline.positioning.fix_id import fix_id
 from pipeline.positioning.trilateration import SolverSettings, UnsolvableError, trilaterate
 from pipeline.site import Site
 from pipeline.transforms.counters import Counters
-from pipeline.transforms.outputs import typed
+from pipeline.transforms.outputs import rejected, sort_out
 
 FIXES = "fixes"
-REJECTED = "rejected"
 
 _LOG = logging.getLogger(__name__)
 
@@ -32,13 +31,9 @@ class Trilaterate(beam.PTransform):
 
     def expand(self, groups: beam.PCollection[Group]) -> dict[str, beam.PCollection[Any]]:
         """Apply the stage."""
-        outputs = groups | "Trilaterate" >> beam.ParDo(
-            TrilaterateFn(self._site, self._settings, strict=self._strict),
-        ).with_outputs(REJECTED, main=FIXES)
-        return {
-            FIXES: typed(outputs[FIXES], Fix),
-            REJECTED: typed(outputs[REJECTED], Rejected),
-        }
+        return sort_out(
+            groups, "Trilaterate", TrilaterateFn(self._site, self._settings, strict=self._strict), FIXES, Fix
+        )
 
 
 class TrilaterateFn(beam.DoFn):
@@ -73,21 +68,9 @@ class TrilaterateFn(beam.DoFn):
             self._site.tag_height_m,
             self._settings,
         )
-        return Fix(
-            fix_id=fix_id(group.readings),
-            tag=group.tag,
-            x_m=solution.x_m,
-            y_m=solution.y_m,
-            z_m=solution.z_m,
-            cov_xx_m2=solution.cov_xx_m2,
-            cov_xy_m2=solution.cov_xy_m2,
-            cov_yy_m2=solution.cov_yy_m2,
-            residual_m=solution.residual_m,
-            gdop=solution.gdop,
-            readings=group.readings,
-        )
+        return Fix(fix_id(group.readings), group.tag, **solution._asdict(), readings=group.readings)
 
     def _rejections(self, group: Group, reason: Reason, detail: str) -> Iterator[beam.pvalue.TaggedOutput]:
         for reading in group.readings:
             self._counters.rejected(reason.value)
-            yield beam.pvalue.TaggedOutput(REJECTED, Rejected.of(reading, reason, Stage.TRILATERATE, detail))
+            yield rejected(Rejected.of(reading, reason, Stage.TRILATERATE, detail))
