@@ -67,8 +67,6 @@ class Build(build):
 class Sdist(sdist):
     """Source distribution with the generated modules in it, so that a Beam worker needs no protoc."""
 
-    sub_commands = [("generate_proto", None), *sdist.sub_commands]  # noqa: RUF012
-
     def make_distribution(self) -> None:
         """Generate first, so that the file list sees the modules."""
         self.run_command("generate_proto")
@@ -97,6 +95,7 @@ setup(
         "orjson",  # JSON out, exact and fast
         "ConfigArgParse",  # one setting from flag, environment or file, in that order
         "confluent-kafka",  # the checks before a run, the simulator, the live table
+        "javaproperties",  # the properties files of Kafka's Java client, as Java reads them
         "tenacity",  # trying again, for so long and no longer
         "tqdm",  # progress of long work
     ],
@@ -106,6 +105,8 @@ setup(
             "pytest",
             "hypothesis",  # properties of the geometry and the grouping
             "rich",
+            "build",  # the package, as a front end builds it
+            "cryptography",  # certificates for a broker with TLS
         ],
         "lint": ["ruff", "mypy", "types-PyYAML", "types-protobuf", "types-setuptools", "types-tqdm"],
     },

@@ -9,8 +9,7 @@ import apache_beam as beam
 import pipeline.transforms.coders  # noqa: F401  (registers the row coders)
 from pipeline.settings import GraphSettings
 from pipeline.site import Site
-from pipeline.transforms import decode, group, trilaterate
-from pipeline.transforms.encode import EncodePositions, EncodeRejected
+from pipeline.transforms import decode, encode, group, trilaterate
 from pipeline.transforms.outputs import REJECTED
 
 
@@ -35,12 +34,12 @@ def build(pipeline: beam.Pipeline, ends: Ends, site: Site, settings: GraphSettin
     grouped = decoded[decode.READINGS] | "Group" >> group.GroupReadings(settings.grouping, strict=strict)
     solved = grouped[group.GROUPS] | "Trilaterate" >> trilaterate.Trilaterate(site, settings.solver, strict=strict)
 
-    _ = solved[trilaterate.FIXES] | "Positions" >> EncodePositions() | "WritePositions" >> ends.positions
+    encoded = solved[trilaterate.FIXES] | "Positions" >> encode.EncodePositions(strict=strict)
+    _ = encoded[encode.POSITIONS] | "WritePositions" >> ends.positions
 
-    rejected = (decoded[REJECTED], grouped[REJECTED], solved[REJECTED])
     _ = (
-        rejected
+        tuple(stage[REJECTED] for stage in (decoded, grouped, solved, encoded))
         | "AllRejected" >> beam.Flatten()
-        | "Rejected" >> EncodeRejected(settings.data_topic)
+        | "Rejected" >> encode.EncodeRejected(settings.data_topic)
         | "WriteRejected" >> ends.rejected
     )

@@ -27,7 +27,8 @@ class KafkaRecord(NamedTuple):
 class Reading(NamedTuple):
     """One slant range between a tag and an anchor.
 
-    ``measured_at_us`` is the anchor's own time, or the Kafka time where the anchor's cannot be right.
+    ``measured_at_us`` is the anchor's own time, or with ``time_replaced`` the Kafka time, where the anchor's cannot be
+    right.
     ``partition`` and ``offset`` name the Kafka record that carried the reading.
     """
 
@@ -36,6 +37,7 @@ class Reading(NamedTuple):
     distance_m: float
     measured_at_us: int
     kafka_time_us: int
+    time_replaced: bool
     detached: bool
     battery_low: bool
     partition: int
@@ -77,6 +79,7 @@ class Reason(str, enum.Enum):
     UNDECODABLE = "undecodable"
     NO_TAGS = "no_tags"
     BAD_TAG_ID = "bad_tag_id"
+    BAD_ANCHOR_ID = "bad_anchor_id"
     UNKNOWN_ANCHOR = "unknown_anchor"
     DISTANCE_OUT_OF_RANGE = "distance_out_of_range"
     # group
@@ -98,6 +101,7 @@ class Stage(str, enum.Enum):
     DECODE = "decode"
     GROUP = "group"
     TRILATERATE = "trilaterate"
+    ENCODE = "encode"
 
 
 class Rejected(NamedTuple):

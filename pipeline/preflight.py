@@ -54,7 +54,10 @@ def preflight(settings: KafkaSettings, wait_s: float = 0.0) -> None:
     _await_topics(wait_s, source, settings.data_topic)
     _await_topics(wait_s, sink, settings.positions_topic, settings.rejected_topic)
     _require_append_time(source, settings.data_topic)
-    _commit_offsets(source, settings)
+    try:
+        _commit_offsets(source, settings)
+    except KafkaException as error:
+        raise PreflightError(f"cannot find out where to start in {settings.data_topic!r}: {_text(error)}") from error
 
 
 def require_service(address: str, wait_s: float = 0.0) -> None:
@@ -139,10 +142,20 @@ def _commit_offsets(config: dict[str, str], settings: KafkaSettings) -> None:
 
 def _start(consumer: Consumer, committed: TopicPartition, offset: str) -> TopicPartition:
     low, high = consumer.get_watermark_offsets(committed, timeout=_TIMEOUT_S)
-    if offset == "committed" and low <= committed.offset <= high:
-        chosen = committed.offset
-    else:
-        chosen = low if offset == "earliest" else high
+    chosen = low if offset == "earliest" else high
+    if offset == "committed":
+        if 0 <= committed.offset <= high:
+            chosen = max(low, committed.offset)
+        if chosen != committed.offset:
+            _LOG.warning(
+                "%s partition %d: committed is %s, but Kafka has %d to %d; starting from %d",
+                committed.topic,
+                committed.partition,
+                committed.offset if committed.offset >= 0 else "nothing",
+                low,
+                high,
+                chosen,
+            )
     return TopicPartition(committed.topic, committed.partition, chosen)
 
 

@@ -11,11 +11,25 @@ from pipeline.positioning.trilateration import SolverSettings
 
 OFFSETS = ("latest", "earliest", "committed")
 RUNNERS = ("prism",)
+_OURS = "the pipeline sets it, so that nothing is lost or doubled"
+RESERVED_PROPERTIES = {
+    "bootstrap.servers": "use --bootstrap-servers and --output-bootstrap-servers",
+    "group.id": "use --group-id",
+    "auto.offset.reset": "use --offset",
+    "enable.auto.commit": _OURS,
+    "acks": _OURS,
+    "enable.idempotence": _OURS,
+}
+"""Properties that are not a person's to set, and what to do instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class KafkaSettings:
-    """Where readings come from and positions go. Properties are those of Kafka's Java client."""
+    """Where readings come from and positions go. Properties are those of Kafka's Java client.
+
+    Raises:
+        ValueError: a name is empty, a topic is used twice, or a property is one that this pipeline has to set itself.
+    """
 
     bootstrap_servers: str
     output_bootstrap_servers: str
@@ -27,19 +41,38 @@ class KafkaSettings:
     properties: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     output_properties: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
+    def __post_init__(self) -> None:
+        names = {
+            "group id": self.group_id,
+            "data topic": self.data_topic,
+            "positions topic": self.positions_topic,
+            "rejected topic": self.rejected_topic,
+        }
+        for what, name in names.items():
+            if not name.strip():
+                raise ValueError(f"the {what} is empty; expected a name")
+        outputs = [self.positions_topic, self.rejected_topic]
+        if self.output_bootstrap_servers == self.bootstrap_servers:
+            outputs.append(self.data_topic)  # else output would come back as input
+        if len(set(outputs)) < len(outputs):
+            raise ValueError(f"one topic is given twice: {', '.join(sorted(outputs))}; expected different ones")
+        for properties in (self.properties, self.output_properties):
+            for key in sorted(properties.keys() & RESERVED_PROPERTIES):
+                raise ValueError(f"property {key} cannot be given: {RESERVED_PROPERTIES[key]}")
+
     def consumer_config(self) -> dict[str, str]:
         """Return the configuration of KafkaIO's consumer.
 
         The offsets were committed for the group when the run was submitted; from then on the checkpoint knows them, so
-        the consumer never commits by itself: it would commit what it has only polled.
+        the consumer never commits by itself: it would commit what it has only polled. Where the broker has meanwhile
+        dropped the records there, the next that it has are read, not the newest.
         """
-        # What a person sets wins over what we would rather have, but not over what correctness needs.
         return {
             "fetch.max.wait.ms": "25",
             **self.properties,
             "bootstrap.servers": self.bootstrap_servers,
             "group.id": self.group_id,
-            "auto.offset.reset": "earliest" if self.offset == "earliest" else "latest",
+            "auto.offset.reset": "earliest",
             "enable.auto.commit": "false",
         }
 

@@ -16,6 +16,11 @@ DEMO = Site(
     {anchor.id: anchor for anchor in (Anchor("A0", 2.0, 0.0), Anchor("A1", 0.0, 2.0), Anchor("A2", 2.0, 3.0))},
 )
 
+GOLDEN = bytes.fromhex(
+    "0a1041314232433344334534463530303031120608a0c4fbb0061a1b0a1030303033464644444545464630303031120708011d0000a03f",
+)
+"""The contract's own record: anchor A1B2C3D3E4F50001 at START_S heard tag 0003FFDDEEFF0001, detached, at 1.25 m."""
+
 
 def us(seconds: float) -> int:
     """Seconds after the tests' start, in microseconds since 1970."""
@@ -39,6 +44,7 @@ def reading(
         distance_m=distance_m,
         measured_at_us=us(at_s),
         kafka_time_us=kafka_time_us,
+        time_replaced=False,
         detached=False,
         battery_low=False,
         partition=0,

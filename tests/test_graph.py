@@ -214,6 +214,7 @@ def test_counters_tell_what_happened() -> None:
         "group.rejected.duplicate": 3,
         "group.rejected.too_few_anchors": 1,
         "trilaterate.fixes": 1,
+        "encode.positions": 1,
     }
 
 
@@ -241,7 +242,8 @@ def test_labels_and_coders_are_an_interface() -> None:
         "Group/Group/ParDo(GroupFn) rejected": "RowCoder",
         "Trilaterate/Trilaterate/ParDo(TrilaterateFn)": "RowCoder",
         "Trilaterate/Trilaterate/ParDo(TrilaterateFn) rejected": "RowCoder",
-        "Positions/Encode": pairs,
+        "Positions/Encode/ParDo(EncodeFn)": pairs,
+        "Positions/Encode/ParDo(EncodeFn) rejected": "RowCoder",
         "AllRejected": "RowCoder",
         "Rejected/Encode": pairs,
     }

@@ -1,4 +1,4 @@
-"""What Beam stages to workers: a source distribution with the generated protobuf modules in it."""
+"""What is built of a clean clone: a source distribution and a wheel, with the generated protobuf modules in both."""
 
 from __future__ import annotations
 
@@ -7,33 +7,48 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parent.parent
 
 
-def test_the_source_distribution_carries_the_generated_modules(tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    shutil.copytree(
-        ROOT,
-        source,
-        ignore=shutil.ignore_patterns(".*", "*.egg-info", "target", "build", "dist", "node_modules", "__pycache__"),
+GENERATED = {f"pipeline/wire/{name}_pb2.{ending}" for name in ("message", "state") for ending in ("py", "pyi")}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A copy of the tree as a clean clone has it: nothing is generated yet."""
+    unwanted = (".*", "*_pb2.py*", "*.egg-info", "target", "build", "dist", "node_modules", "__pycache__")
+    return Path(shutil.copytree(ROOT, tmp_path / "source", ignore=shutil.ignore_patterns(*unwanted)))
+
+
+def run_module(source: Path, *arguments: str) -> None:
+    """Run a module of Python that builds the source, in an environment of the build's own."""
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=source, capture_output=True, text=True, timeout=300, check=False
     )
-    subprocess.run(
-        [sys.executable, "setup.py", "-q", "sdist", "-d", "out"], check=True, cwd=source, capture_output=True
-    )
-    (archive,) = (source / "out").iterdir()
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
+def test_the_source_distribution_carries_the_generated_modules(source: Path, tmp_path: Path) -> None:
+    run_module(source, "build", "--sdist", "--outdir", str(tmp_path / "out"))
+    (archive,) = (tmp_path / "out").iterdir()
     with tarfile.open(archive) as packed:
         names = {name.split("/", 1)[1] for name in packed.getnames() if "/" in name}
-    assert {
-        "pipeline/wire/message_pb2.py",
-        "pipeline/wire/state_pb2.py",
-        "proto/message.proto",
-        "proto/state.proto",
-        "anchors/demo.yaml",
-        "setup.py",
-    } <= names
+    assert {"proto/message.proto", "proto/state.proto", "anchors/demo.yaml", "setup.py", *GENERATED} <= names
     assert not [name for name in names if name.startswith("tests")]
+
+
+def test_the_wheel_carries_the_generated_modules(source: Path, tmp_path: Path) -> None:
+    run_module(source, "pip", "wheel", "--no-deps", "--wheel-dir", str(tmp_path / "out"), ".")
+    (archive,) = (tmp_path / "out").iterdir()
+    with zipfile.ZipFile(archive) as packed:
+        names = set(packed.namelist())
+    assert {"pipeline/py.typed", *GENERATED} <= names
+    assert {name.split("/")[0] for name in names if not name.startswith("beam_rtls-")} == {"pipeline"}
 
 
 def test_beam_is_pinned_in_one_place() -> None:

@@ -67,6 +67,7 @@ def readings(log: Log) -> list[Reading]:
                 distance_m=float(row["distance_m"]),
                 measured_at_us=time_us,
                 kafka_time_us=time_us,
+                time_replaced=False,
                 detached=False,
                 battery_low=False,
                 partition=0,

@@ -161,6 +161,64 @@ def test_an_anchor_with_a_wrong_clock_loses_only_its_own_readings() -> None:
     assert reasons(outcomes) == {"stale": 20}
 
 
+def test_a_lost_reading_does_not_mix_blinks_for_good() -> None:
+    """Anchors report in a steady order, and one reading is lost once: the blinks after it are whole again."""
+    readings = [
+        reading(anchor, float(number), kafka_s=number + delay_s, offset=number)
+        for number in range(40)
+        for anchor, delay_s in (("C", 0.01), ("A", 0.02), ("B", 0.03))
+        if (number, anchor) != (10, "C")
+    ]
+    outcomes = play(readings, until_s=100)
+    mixed = [one for one in outcomes if isinstance(one, Group) and len({each.offset for each in one.readings}) > 1]
+    assert mixed == []
+    assert len(groups(outcomes)) == 39
+    assert reasons(outcomes) == {"superseded": 2}
+
+
+def test_a_backlog_after_a_stall_gives_the_rounds_that_were_missed() -> None:
+    """A tag that blinks every 10 s, one of its anchors lost; the bridge stalls, then delivers all at once."""
+    rounds = known_tag("ABCD")
+    readings = [
+        reading(anchor, 10.0 * number, kafka_s=60.0 + number / 100 + place / 1000, distance_m=1.0 + number)
+        for number in range(6)
+        for place, anchor in enumerate("ABC")
+    ]
+    assert groups(play(readings, rounds=rounds, until_s=90)) == [{"A", "B", "C"}] * 6
+
+
+def test_an_anchor_ahead_of_the_others_does_not_make_them_late() -> None:
+    """The bridge lags 2 s, and one clock is 11.5 s ahead of the others': within 10 s of Kafka's."""
+    readings = [
+        reading(anchor, at_s + (11.5 if anchor == "E" else 0.0), kafka_s=at_s + 2.0, distance_m=1.0 + at_s)
+        for at_s in range(30)
+        for anchor in "ABCDE"
+    ]
+    outcomes = play(readings, until_s=100)
+    assert groups(outcomes) == [{"A", "B", "C", "D"}] * 30
+    assert reasons(outcomes) == {"stale": 30}
+
+
+@pytest.mark.parametrize("lag_s", [3.0, 3600.0])
+def test_a_time_that_was_replaced_is_no_evidence_against_the_others(lag_s: float) -> None:
+    readings = []
+    for at_s in range(30):
+        readings += [reading(anchor, float(at_s), kafka_s=at_s + lag_s, distance_m=1.0 + at_s) for anchor in "ABCD"]
+        replaced = reading("E", at_s + lag_s, kafka_s=at_s + lag_s, distance_m=1.0 + at_s)
+        readings.append(replaced._replace(time_replaced=True))
+    outcomes = play(readings, until_s=100 + lag_s)
+    assert [found - {"E"} for found in groups(outcomes)] == [set("ABCD")] * 30
+
+
+def test_anchors_without_any_time_still_make_rounds() -> None:
+    readings = [
+        reading(anchor, at_s + delay_s, distance_m=1.0 + at_s)._replace(time_replaced=True)
+        for at_s in range(10)
+        for anchor, delay_s in (("A", 0.01), ("B", 0.02), ("C", 0.03))
+    ]
+    assert groups(play(readings, until_s=30)) == [{"A", "B", "C"}] * 10
+
+
 @pytest.mark.parametrize("blink_s", [0.2, 1.0, 10.0])
 @pytest.mark.parametrize("settings", [ROUND, THREE])
 def test_slow_and_fast_tags_give_one_group_a_blink(blink_s: float, settings: GroupingSettings) -> None:
@@ -205,6 +263,28 @@ def test_what_is_remembered_is_bounded() -> None:
     assert len(rounds.open) <= 8
 
 
+def test_forgetting_between_bundles_changes_nothing() -> None:
+    """What is remembered is bounded; what is dropped when it is full does not depend on how records were bundled."""
+    readings = [
+        reading(f"A{number % 40}", number / 100, distance_m=1.0 + number % 7) for number in range(3 * MAX_SEEN)
+    ] + [reading("A0", 3 * MAX_SEEN / 100 - 9.0, kafka_s=3 * MAX_SEEN / 100)]
+    bundled, single = Rounds(), Rounds()
+    outcomes = []
+    for one in readings:
+        outcomes += single.add(one, ROUND)
+        single.forget_seen(ROUND)
+    assert play(readings, rounds=bundled) == outcomes
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"round_wait_us": 0}, {"max_reading_age_us": 999}, {"tag_expiry_us": 5_000_000}],
+)
+def test_bounds_that_make_no_sense_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="expected at least"):
+        GroupingSettings(**wrong)  # type: ignore[arg-type]
+
+
 streams = st.lists(
     st.tuples(
         st.sampled_from("ABCDE"),
@@ -212,32 +292,33 @@ streams = st.lists(
         st.integers(-3000, 3000),  # clock against Kafka's, ms
         st.integers(1, 3),  # distance: few values, so that records repeat
         st.booleans(),  # whole-second stamp
+        st.booleans(),  # the anchor's time was replaced
     ),
     max_size=60,
 )
 
 
-def as_readings(stream: list[tuple[str, int, int, int, bool]]) -> list[Reading]:
+def as_readings(stream: list[tuple[str, int, int, int, bool, bool]]) -> list[Reading]:
     readings: list[Reading] = []
     kafka_ms = 0
-    for offset, (anchor, gap_ms, skew_ms, distance_m, whole) in enumerate(stream):
+    for offset, (anchor, gap_ms, skew_ms, distance_m, whole, replaced) in enumerate(stream):
         kafka_ms += gap_ms
-        at_s = (kafka_ms + skew_ms) / 1000
+        at_s = kafka_ms / 1000 if replaced else (kafka_ms + skew_ms) / 1000
         readings.append(
             reading(
                 anchor,
-                float(int(at_s)) if whole else at_s,
+                float(int(at_s)) if whole and not replaced else at_s,
                 kafka_s=kafka_ms / 1000,
                 distance_m=float(distance_m),
                 offset=offset,
-            ),
+            )._replace(time_replaced=replaced),
         )
     return readings
 
 
 @given(streams, st.sampled_from([ROUND, THREE]))
 def test_every_reading_ends_exactly_once(
-    stream: list[tuple[str, int, int, int, bool]], settings: GroupingSettings
+    stream: list[tuple[str, int, int, int, bool, bool]], settings: GroupingSettings
 ) -> None:
     readings = as_readings(stream)
     ended: Counter[int] = Counter()
@@ -247,7 +328,9 @@ def test_every_reading_ends_exactly_once(
 
 
 @given(streams, st.sampled_from([ROUND, THREE]))
-def test_groups_keep_their_bounds(stream: list[tuple[str, int, int, int, bool]], settings: GroupingSettings) -> None:
+def test_groups_keep_their_bounds(
+    stream: list[tuple[str, int, int, int, bool, bool]], settings: GroupingSettings
+) -> None:
     for outcome in play(as_readings(stream), settings, until_s=1000):
         if isinstance(outcome, Group):
             anchors = [one.anchor for one in outcome.readings]
@@ -259,7 +342,7 @@ def test_groups_keep_their_bounds(stream: list[tuple[str, int, int, int, bool]],
 
 @given(streams, st.sampled_from([ROUND, THREE]), st.data())
 def test_timers_may_fire_at_once_late_or_never(
-    stream: list[tuple[str, int, int, int, bool]],
+    stream: list[tuple[str, int, int, int, bool, bool]],
     settings: GroupingSettings,
     data: st.DataObject,
 ) -> None:

@@ -52,14 +52,22 @@ def test_a_flag_wins_over_the_environment_and_that_over_the_file(
     [
         (["--offset", "newest"], "latest"),
         (["--mode", "four"], "round"),
-        (["--round-wait", "0"], "expected a number above 0 and at most 60, got '0'"),
-        (["--round-wait", "nan"], "expected a number above 0"),
+        (["--round-wait", "0"], "expected a number of at least 0.001 and at most 60, got '0'"),
+        (["--round-wait", "nan"], "expected a number of at least 0.001"),
         (["--max-lateness", "soon"], "expected a number"),
         (["--bootstrap-servers", "broker"], "expected HOST:PORT"),
         (["--kafka-property", "acks"], "expected key=value, got 'acks'"),
         (["--kafka-properties", "/nowhere/at.all"], "/nowhere/at.all"),
         (["--rund-wait", "1"], "unrecognized arguments: --rund-wait"),
         (["--runner", "spark"], "prism"),
+        (["--round-wait", "1e-7"], "expected a number of at least 0.001"),
+        (["--tag-expiry", "5"], "expected at least the lateness bound (10 s)"),
+        (["--group-id", " "], "the group id is empty"),
+        (["--data-topic", "out_data"], "one topic is given twice"),
+        (["--bootstrap-servers", "broker:99999"], "65535"),
+        (["--expansion-service", "a:1,b:2"], "expected HOST:PORT"),
+        (["--kafka-property", "enable.auto.commit=true"], "enable.auto.commit cannot be given"),
+        (["--kafka-property", "group.id=g"], "use --group-id"),
     ],
 )
 def test_a_wrong_value_is_refused_with_what_was_expected(
@@ -169,21 +177,39 @@ def test_properties_come_from_file_and_flag_and_the_flag_wins(tmp_path: Path) ->
     assert given(*flags, "--output-kafka-property", "a=b").settings.kafka.output_properties == {"a": "b"}
 
 
-def test_a_broken_properties_file_is_named_with_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_properties_file_is_read_as_java_reads_it(tmp_path: Path) -> None:
+    file = tmp_path / "kafka.properties"
+    file.write_text(
+        "! a comment\nsecurity.protocol: SASL_SSL\n"
+        "sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \\\n"
+        '    username="alice" \\\n    password="secret";\n',
+    )
+    assert given("--kafka-properties", str(file)).settings.kafka.properties == {
+        "security.protocol": "SASL_SSL",
+        "sasl.jaas.config": "org.apache.kafka.common.security.plain.PlainLoginModule required "
+        'username="alice" password="secret";',
+    }
+
+
+def test_a_property_without_a_value_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "kafka.properties"
     file.write_text("a=b\nnonsense\n")
     with pytest.raises(SystemExit):
         given("--kafka-properties", str(file))
-    assert f"{file}:2" in capsys.readouterr().err
+    assert f"{file}: 'nonsense' has no value" in capsys.readouterr().err
 
 
-def test_what_correctness_needs_no_property_can_change() -> None:
-    flags = ["--kafka-property", "enable.auto.commit=true", "--kafka-property", "acks=0", "--group-id", "g"]
-    kafka = given(*flags).settings.kafka
+def test_what_nothing_may_change() -> None:
+    kafka = given("--group-id", "g").settings.kafka
     consumer, producer = kafka.consumer_config(), kafka.producer_config()
     assert (consumer["enable.auto.commit"], consumer["group.id"]) == ("false", "g")
     assert (producer["acks"], producer["enable.idempotence"]) == ("all", "true")
-    assert consumer["auto.offset.reset"] == "latest"
+    assert consumer["auto.offset.reset"] == "earliest"
+
+
+def test_the_same_topic_name_on_two_clusters_is_no_loop() -> None:
+    flags = ["--data-topic", "out_data", "--output-bootstrap-servers", "other:9094"]
+    assert given(*flags).settings.kafka.data_topic == "out_data"
 
 
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,14 +17,7 @@ from pipeline.commands.simulate_kafka import encode_truth
 from pipeline.simulation.events import AnchorRecord, TagReading
 from pipeline.simulation.settings import SceneSettings
 
-SITE = """\
-site: test
-units: m
-anchors:
-  - {id: A0, x: 2, y: 0}
-  - {id: A1, x: 0, y: 2}
-  - {id: A2, x: 2, y: 3}
-"""
+DEMO_FILE = Path(__file__).parent.parent / "anchors" / "demo.yaml"
 
 
 @pytest.fixture(autouse=True)
@@ -34,10 +27,8 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> str:
-    path = tmp_path / "site.yaml"
-    path.write_text(SITE, encoding="utf-8")
-    return str(path)
+def site() -> str:
+    return str(DEMO_FILE)
 
 
 def rows(path: Path) -> list[dict[str, str]]:

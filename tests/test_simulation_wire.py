@@ -6,10 +6,7 @@ from typing import NamedTuple
 
 from pipeline.wire.anchor_data import encode_anchor_alive, encode_anchor_data
 from pipeline.wire.message_pb2 import AnchorAlive, AnchorData
-
-GOLDEN = bytes.fromhex(
-    "0a1041314232433344334534463530303031120608a0c4fbb0061a1b0a1030303033464644444545464630303031120708011d0000a03f",
-)
+from tests.readings import GOLDEN
 
 
 class Tag(NamedTuple):

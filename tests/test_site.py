@@ -10,6 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pipeline.site import Anchor, Problem, Site, SiteError, check_site, load_site, plan_flatness
+from tests.readings import DEMO
 
 ROOT = Path(__file__).resolve().parent.parent
 TRIANGLE = """\
@@ -49,9 +50,7 @@ def warnings(problems: list[Problem]) -> list[tuple[int, str]]:
 
 def test_the_demo_site_has_the_three_anchors_of_the_original_and_no_heights() -> None:
     site = load_site(ROOT / "anchors/demo.yaml")
-    assert site == Site(
-        "demo", {"A0": Anchor("A0", 2.0, 0.0), "A1": Anchor("A1", 0.0, 2.0), "A2": Anchor("A2", 2.0, 3.0)}
-    )
+    assert site == DEMO
 
 
 def test_the_warehouse_has_eui_64_ids_and_heights() -> None:

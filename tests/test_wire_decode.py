@@ -11,13 +11,9 @@ from hypothesis import strategies as st
 
 from pipeline.model import KafkaRecord
 from pipeline.site import Anchor, Site
-from pipeline.wire.decode import MAX_TAG_ID_LENGTH, Decoded, decode
+from pipeline.wire.decode import MAX_ID_LENGTH, Decoded, decode
 from pipeline.wire.message_pb2 import AnchorAlive
-from tests.readings import DEMO, record, us
-
-GOLDEN = bytes.fromhex(
-    "0a1041314232433344334534463530303031120608a0c4fbb0061a1b0a1030303033464644444545464630303031120708011d0000a03f",
-)
+from tests.readings import DEMO, GOLDEN, record, us
 
 
 def one_reason(decoded: Decoded) -> str:
@@ -85,9 +81,18 @@ def test_an_anchor_that_is_not_on_the_map() -> None:
     assert decoded.rejected[0].anchor == "B7"
 
 
-@pytest.mark.parametrize("tag", ["", "X" * (MAX_TAG_ID_LENGTH + 1)])
+@pytest.mark.parametrize("tag", ["", "X" * (MAX_ID_LENGTH + 1)])
 def test_a_tag_id_that_cannot_be_one(tag: str) -> None:
-    assert one_reason(decode(record(tags={tag: 1.0}), DEMO)) == "bad_tag_id"
+    decoded = decode(record(tags={tag: 1.0}), DEMO)
+    assert one_reason(decoded) == "bad_tag_id"
+    assert decoded.rejected[0].tag == tag[:MAX_ID_LENGTH]
+
+
+def test_an_anchor_id_that_cannot_be_one_is_told_once_and_not_repeated() -> None:
+    decoded = decode(record("X" * 50_000, tags={f"T{number}": 1.0 for number in range(3000)}), DEMO)
+    assert one_reason(decoded) == "bad_anchor_id"
+    assert decoded.rejected[0].anchor is None
+    assert len(decoded.rejected[0].detail) < 100
 
 
 @pytest.mark.parametrize(
@@ -104,6 +109,7 @@ def test_a_time_that_cannot_be_right_is_replaced_by_kafkas(at_s: float | None, *
     decoded = decode(record(at_s=at_s, kafka_s=0.0), DEMO)
     assert decoded.time_replaced is replaced
     (reading,) = decoded.readings
+    assert reading.time_replaced is replaced
     assert reading.measured_at_us == (us(0) if replaced or at_s is None else us(at_s))
 
 

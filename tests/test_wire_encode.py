@@ -56,6 +56,7 @@ def test_a_rejected_reading_says_what_and_where() -> None:
         "partition": 0,
         "offset": 9,
         "payload": None,
+        "payload_bytes": None,
     }
 
 
@@ -66,6 +67,15 @@ def test_an_undecodable_record_keeps_its_bytes() -> None:
     parsed = json.loads(value)
     assert base64.b64decode(parsed["payload"]) == b"\x00\xff"
     assert (parsed["partition"], parsed["offset"], parsed["time"]) == (2, 5, None)
+
+
+def test_a_rejection_fits_into_a_record_however_large_what_was_rejected() -> None:
+    record = KafkaRecord(2, 5, us(0), b"\xff" * 1_000_000)
+    _, value = encode_rejected(refused_record(record, Reason.UNDECODABLE, "no"), "packet_data")
+    assert len(value) < 1_000_000
+    parsed = json.loads(value)
+    assert parsed["payload_bytes"] == 1_000_000
+    assert record.value.startswith(base64.b64decode(parsed["payload"]))
 
 
 def test_times_are_utc_with_milliseconds() -> None:

@@ -21,7 +21,8 @@ from pipeline.commands import COMMANDS
 ENVIRONMENT_PREFIX = "BEAM_RTLS_"
 OTHER_VARIABLES = frozenset({"BEAM_RTLS_LOGS", "BEAM_RTLS_TOOLS"})
 """Variables with the prefix that are not settings of a command."""
-_SERVERS = re.compile(r"[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*|\[[0-9a-fA-F:]+\]:\d{1,5}")
+_ADDRESS = re.compile(r"(?:[^\s,:\[\]]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,9})")
+MAX_PORT = 65535
 
 
 class _HelpFormatter(argparse.HelpFormatter):
@@ -130,9 +131,27 @@ def servers(text: str) -> str:
     Raises:
         argparse.ArgumentTypeError: where it is none.
     """
-    if not _SERVERS.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"expected HOST:PORT[,HOST:PORT …], got {text!r}")
+    for address in text.split(","):
+        _check_address(address, f"expected HOST:PORT[,HOST:PORT …], got {text!r}")
     return text
+
+
+def server(text: str) -> str:
+    """Parse one ``HOST:PORT``.
+
+    Raises:
+        argparse.ArgumentTypeError: where it is none.
+    """
+    _check_address(text, f"expected HOST:PORT, got {text!r}")
+    return text
+
+
+def _check_address(address: str, problem: str) -> None:
+    found = _ADDRESS.fullmatch(address)
+    if not found:
+        raise argparse.ArgumentTypeError(problem)
+    if not 1 <= int(found["port"]) <= MAX_PORT:
+        raise argparse.ArgumentTypeError(f"expected a port of 1 to {MAX_PORT}, got {address!r}")
 
 
 def kafka_property(text: str) -> tuple[str, str]:

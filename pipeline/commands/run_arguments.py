@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from pipeline.commands.arguments import kafka_property, new_parser, number, refuse_unknown_variables, servers
+import javaproperties
+
+from pipeline.commands.arguments import kafka_property, new_parser, number, refuse_unknown_variables, server, servers
 from pipeline.positioning.rounds import GroupingMode, GroupingSettings
 from pipeline.positioning.trilateration import SolverSettings
 from pipeline.settings import OFFSETS, RUNNERS, GraphSettings, KafkaSettings, RunnerSettings, RunSettings
@@ -42,13 +44,24 @@ def parse(argv: Sequence[str]) -> RunArguments:
     refuse_unknown_variables(parser)
     given = parser.parse_args(list(argv))
     try:
-        properties = _properties(given.kafka_properties, given.kafka_property)
-        output_properties = properties
-        if given.output_kafka_properties or given.output_kafka_property:
-            output_properties = _properties(given.output_kafka_properties, given.output_kafka_property)
+        settings = RunSettings(_kafka(given), _graph(given), _runner(given))
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    kafka = KafkaSettings(
+    return RunArguments(
+        anchors=given.anchors,
+        tag_height_m=given.tag_height,
+        log_level=getattr(logging, given.log_level),
+        start_wait_s=given.start_wait,
+        settings=settings,
+    )
+
+
+def _kafka(given: argparse.Namespace) -> KafkaSettings:
+    properties = _properties(given.kafka_properties, given.kafka_property)
+    output_properties = properties
+    if given.output_kafka_properties or given.output_kafka_property:
+        output_properties = _properties(given.output_kafka_properties, given.output_kafka_property)
+    return KafkaSettings(
         bootstrap_servers=given.bootstrap_servers,
         output_bootstrap_servers=given.output_bootstrap_servers or given.bootstrap_servers,
         group_id=given.group_id,
@@ -59,7 +72,10 @@ def parse(argv: Sequence[str]) -> RunArguments:
         properties=MappingProxyType(properties),
         output_properties=MappingProxyType(output_properties),
     )
-    graph = GraphSettings(
+
+
+def _graph(given: argparse.Namespace) -> GraphSettings:
+    return GraphSettings(
         grouping=GroupingSettings(
             mode=GroupingMode(given.mode),
             round_wait_us=_micros(given.round_wait),
@@ -71,17 +87,13 @@ def parse(argv: Sequence[str]) -> RunArguments:
         data_topic=given.data_topic,
         strict=given.strict,
     )
-    runner = RunnerSettings(
+
+
+def _runner(given: argparse.Namespace) -> RunnerSettings:
+    return RunnerSettings(
         runner=given.runner,
         expansion_service=given.expansion_service,
         prism_location=given.prism,
-    )
-    return RunArguments(
-        anchors=given.anchors,
-        tag_height_m=given.tag_height,
-        log_level=getattr(logging, given.log_level),
-        start_wait_s=given.start_wait,
-        settings=RunSettings(kafka, graph, runner),
     )
 
 
@@ -165,7 +177,7 @@ def _add_positioning(parser: argparse.ArgumentParser) -> None:
         ("--max-lateness", bounds.max_lateness_us, 3600, "a reading further behind its tag's newest is late"),
         ("--tag-expiry", bounds.tag_expiry_us, 86400, "a tag silent for so long is forgotten"),
     ):
-        limits = number(above=0, at_most=longest_s)
+        limits = number(at_least=0.001, at_most=longest_s)
         grouping.add_argument(flag, type=limits, default=default_us / 1e6, metavar="S", help=text)
     solver = parser.add_argument_group("positioning")
     defaults = SolverSettings()
@@ -192,7 +204,7 @@ def _add_runner(parser: argparse.ArgumentParser) -> None:
     runner.add_argument("--prism", metavar="FILE", help="the Prism binary; Beam fetches one where not given")
     runner.add_argument(
         "--expansion-service",
-        type=servers,
+        type=server,
         default="localhost:8097",
         metavar="HOST:PORT",
         help="the Java expansion service (make jars builds it)",
@@ -216,14 +228,9 @@ def _micros(seconds: float) -> int:
 def _properties(file: Path | None, single: Sequence[tuple[str, str]]) -> dict[str, str]:
     properties: dict[str, str] = {}
     if file is not None:
-        for number_, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
-            text = line.strip()
-            if not text or text.startswith(("#", "!")):
-                continue
-            try:
-                key, value = kafka_property(text)
-            except argparse.ArgumentTypeError as error:
-                raise ValueError(f"{file}:{number_}: {error}") from error
-            properties[key] = value
+        properties = javaproperties.loads(file.read_text(encoding="utf-8"))
+        for key, value in properties.items():
+            if not value:
+                raise ValueError(f"{file}: {key!r} has no value; expected key=value")
     properties.update(single)
     return properties

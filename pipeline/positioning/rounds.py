@@ -19,8 +19,9 @@ FORGET_AFTER_ROUNDS = 3
 """An anchor silent for so many rounds of a tag is no longer waited for."""
 NEW_FOR_ROUNDS = 3
 """A tag is new, and its anchors not yet known, until it has had so many rounds."""
-MAX_SEEN = 256
-"""Readings remembered per tag to know redelivered ones; at 8 anchors and one reading a second they span 32 s."""
+MILLISECOND_US = 1000
+MAX_SEEN = 1024
+"""Readings remembered per tag to know redelivered ones: 90 anchors at one a second over the lateness bound."""
 
 
 class GroupingMode(str, enum.Enum):
@@ -34,7 +35,11 @@ class GroupingMode(str, enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class GroupingSettings:
-    """Bounds of the grouping; times in microseconds."""
+    """Bounds of the grouping; times in microseconds.
+
+    Raises:
+        ValueError: a time below a millisecond, which is what runners keep; or a tag forgotten sooner than it is late.
+    """
 
     mode: GroupingMode = GroupingMode.ROUND
     round_wait_us: int = 250_000
@@ -42,6 +47,18 @@ class GroupingSettings:
     max_lateness_us: int = 10_000_000
     tag_expiry_us: int = 60_000_000
 
+    def __post_init__(self) -> None:
+        for name in ("round_wait_us", "max_reading_age_us", "max_lateness_us", "tag_expiry_us"):
+            if getattr(self, name) < MILLISECOND_US:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected at least {MILLISECOND_US}, a millisecond")
+        if self.tag_expiry_us < max(self.max_lateness_us, self.max_reading_age_us):
+            raise ValueError(
+                f"tag expiry is {self.tag_expiry_us / 1e6:g} s; expected at least the lateness bound "
+                f"({self.max_lateness_us / 1e6:g} s) and the reading age ({self.max_reading_age_us / 1e6:g} s)",
+            )
+
+
+_NO_CLOCK_US = 1 << 62
 
 Outcome = Group | Rejected
 Seen = tuple[str, int, float]
@@ -116,7 +133,7 @@ class Rounds:
         identity = (reading.anchor, reading.measured_at_us, reading.distance_m)
         if identity in self.seen:
             return _reject(reading, Reason.DUPLICATE, "anchor, tag, time and distance equal one already taken")
-        self._remember(identity)
+        self._remember(identity, settings)
         held = self.open.get(reading.anchor)
         if held is not None and reading.measured_at_us < held.measured_at_us:
             return _reject(reading, Reason.SUPERSEDED, "a later reading of the same anchor is already in the round")
@@ -133,11 +150,13 @@ class Rounds:
             detail = f"more than {settings.max_reading_age_us / 1e6:g} s apart from the readings of its round"
             yield _reject(reading, Reason.STALE, detail)
             return
-        self.newest_us = max(self.newest_us, reading.measured_at_us)
+        if not reading.time_replaced:
+            # A clock that runs ahead must not make the others late.
+            self.newest_us = max(self.newest_us, min(reading.measured_at_us, reading.kafka_time_us))
 
-        if reading.anchor in self.open and self.opened_at_us:
-            # The anchor reports again: the round before is over.
-            yield from self._close()
+        held = self.open.get(reading.anchor)
+        if held is not None and self._is_of_this_round(held):
+            yield from self._close()  # the anchor reports again
         if reading.anchor in self.open:
             detail = "the same anchor reported again before three anchors had"
             yield self._drop(self.open[reading.anchor], Reason.SUPERSEDED, detail)
@@ -148,7 +167,12 @@ class Rounds:
             yield from self._close()
 
     def _all_reported(self) -> bool:
-        return self.rounds >= NEW_FOR_ROUNDS and self.open.keys() >= self.heard.keys()
+        reported = {anchor for anchor, reading in self.open.items() if self._is_of_this_round(reading)}
+        return self.rounds >= NEW_FOR_ROUNDS and reported >= self.heard.keys()
+
+    def _is_of_this_round(self, reading: Reading) -> bool:
+        """Whether a reading came with this round and was not carried over from the one before."""
+        return 0 < self.opened_at_us <= reading.kafka_time_us
 
     def _make_room(self, reading: Reading, settings: GroupingSettings) -> tuple[bool, list[Outcome]]:
         """Settle what lies too far from a reading in time; return whether the reading may then join the round.
@@ -156,8 +180,10 @@ class Rounds:
         Where clocks disagree, the reading whose time differs most from its Kafka time is the odd one, so that an anchor
         with a wrong clock loses its own readings and not everybody else's.
         """
-        outcomes: list[Outcome] = []
         max_age_us = settings.max_reading_age_us
+        if len(self.open) >= MIN_ANCHORS and self._is_over(reading, max_age_us):
+            return True, self._close()
+        outcomes: list[Outcome] = []
         odd_us = max(_skew_us(reading), max_age_us)
         for other in [*self.open.values()]:
             apart_us = reading.measured_at_us - other.measured_at_us
@@ -169,14 +195,19 @@ class Rounds:
                 )
             elif apart_us < 0 or _skew_us(reading) > max(max_age_us, _skew_us(other)):
                 return False, outcomes
-            elif len(self.open) >= MIN_ANCHORS:
-                outcomes.extend(self._close())
-                break
             else:
                 outcomes.append(self._drop(other, Reason.TOO_FEW_ANCHORS, self._too_few()))
         return True, outcomes
 
-    def _remember(self, identity: Seen) -> None:
+    def _is_over(self, reading: Reading, max_age_us: int) -> bool:
+        """Whether a reading is of a later time than the round's, by a clock no worse than theirs."""
+        oldest_us = min(other.measured_at_us for other in self.open.values())
+        worst_us = max(max_age_us, *(_skew_us(other) for other in self.open.values()))
+        return reading.measured_at_us - oldest_us > max_age_us and _skew_us(reading) <= worst_us
+
+    def _remember(self, identity: Seen, settings: GroupingSettings) -> None:
+        if len(self.seen) >= MAX_SEEN:
+            self.forget_seen(settings)
         if len(self.seen) >= MAX_SEEN:
             del self.seen[next(iter(self.seen))]
         self.seen[identity] = None
@@ -205,6 +236,9 @@ class Rounds:
 
 
 def _skew_us(reading: Reading) -> int:
+    """Return how far a reading's time is from its Kafka time; a replaced time is no evidence, and counts as worst."""
+    if reading.time_replaced:
+        return _NO_CLOCK_US
     return abs(reading.measured_at_us - reading.kafka_time_us)
 
 

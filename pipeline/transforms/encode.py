@@ -2,18 +2,56 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from typing import Any
+
 import apache_beam as beam
 
-from pipeline.model import Fix, Rejected
+from pipeline.model import Fix, Reason, Rejected, Stage
+from pipeline.transforms.counters import Counters
+from pipeline.transforms.outputs import rejected, sort_out
 from pipeline.wire.encode import encode_position, encode_rejected
+
+POSITIONS = "positions"
+
+_LOG = logging.getLogger(__name__)
 
 
 class EncodePositions(beam.PTransform):
-    """``PCollection[Fix]`` to the key and value of ``out_data``."""
+    """``PCollection[Fix]`` to a dict of ``positions``, the keys and values of ``out_data``, and ``rejected``."""
 
-    def expand(self, fixes: beam.PCollection[Fix]) -> beam.PCollection[tuple[bytes, bytes]]:
+    def __init__(self, *, strict: bool = False) -> None:
+        super().__init__()
+        self._strict = strict
+
+    def expand(self, fixes: beam.PCollection[Fix]) -> dict[str, beam.PCollection[Any]]:
         """Apply the stage."""
-        return fixes | "Encode" >> beam.Map(encode_position).with_output_types(tuple[bytes, bytes])
+        return sort_out(fixes, "Encode", EncodeFn(strict=self._strict), POSITIONS, tuple[bytes, bytes])
+
+
+class EncodeFn(beam.DoFn):
+    """See :class:`EncodePositions`."""
+
+    def __init__(self, *, strict: bool) -> None:
+        super().__init__()
+        self._strict = strict
+        self._counters = Counters(Stage.ENCODE)
+
+    def process(self, fix: Fix) -> Iterator[Any]:
+        """Encode one fix."""
+        try:
+            encoded = encode_position(fix)
+        except Exception as error:
+            if self._strict:
+                raise
+            _LOG.exception("fix %s of tag %s could not be encoded", fix.fix_id, fix.tag)
+            for reading in fix.readings:
+                self._counters.rejected(Reason.INTERNAL_ERROR.value)
+                yield rejected(Rejected.of(reading, Reason.INTERNAL_ERROR, Stage.ENCODE, repr(error)))
+        else:
+            self._counters.add("positions")
+            yield encoded
 
 
 class EncodeRejected(beam.PTransform):
@@ -23,8 +61,6 @@ class EncodeRejected(beam.PTransform):
         super().__init__()
         self._topic = topic
 
-    def expand(self, rejected: beam.PCollection[Rejected]) -> beam.PCollection[tuple[bytes, bytes]]:
+    def expand(self, records: beam.PCollection[Rejected]) -> beam.PCollection[tuple[bytes, bytes]]:
         """Apply the stage."""
-        return rejected | "Encode" >> beam.Map(encode_rejected, topic=self._topic).with_output_types(
-            tuple[bytes, bytes],
-        )
+        return records | "Encode" >> beam.Map(encode_rejected, topic=self._topic).with_output_types(tuple[bytes, bytes])

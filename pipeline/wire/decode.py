@@ -17,8 +17,8 @@ EARLIEST_PLAUSIBLE_US = 1_577_836_800_000_000
 MAX_AHEAD_US = 10_000_000
 """How far an anchor's clock may run ahead of Kafka's."""
 
-MAX_TAG_ID_LENGTH = 64
-"""Tag ids are 16 digits; a site may use others, but state is kept per tag and has to stay bounded."""
+MAX_ID_LENGTH = 64
+"""Ids are 16 digits; a site may use others, but state is kept per tag, rejections name both, and both stay bounded."""
 
 
 class Decoded(NamedTuple):
@@ -38,7 +38,10 @@ def decode(record: KafkaRecord, site: Site) -> Decoded:
         return _refused(record, Reason.UNDECODABLE, f"not an AnchorData message: {error}")
     if not data.tags:
         detail = "no tags in the record: a heartbeat on the data topic, or other field numbers"
-        return _refused(record, Reason.NO_TAGS, detail, anchor=data.anchor_id or None)
+        return _refused(record, Reason.NO_TAGS, detail, anchor=data.anchor_id[:MAX_ID_LENGTH] or None)
+    if len(data.anchor_id) > MAX_ID_LENGTH:
+        detail = f"an anchor id of {len(data.anchor_id)} characters; expected at most {MAX_ID_LENGTH}"
+        return _refused(record, Reason.BAD_ANCHOR_ID, detail)
 
     measured_at_us, time_replaced = _measured_at_us(data, record)
     readings: list[Reading] = []
@@ -50,6 +53,7 @@ def decode(record: KafkaRecord, site: Site) -> Decoded:
             distance_m=measured.distance,
             measured_at_us=measured_at_us,
             kafka_time_us=record.kafka_time_us,
+            time_replaced=time_replaced,
             detached=measured.detached,
             battery_low=measured.battery_low,
             partition=record.partition,
@@ -59,7 +63,8 @@ def decode(record: KafkaRecord, site: Site) -> Decoded:
         if problem is None:
             readings.append(reading)
         else:
-            rejected.append(Rejected.of(reading, problem[0], Stage.DECODE, problem[1]))
+            named = reading._replace(tag=tag[:MAX_ID_LENGTH])
+            rejected.append(Rejected.of(named, problem[0], Stage.DECODE, problem[1]))
     return Decoded(readings, rejected, time_replaced)
 
 
@@ -92,13 +97,10 @@ def _measured_at_us(data: AnchorData, record: KafkaRecord) -> tuple[int, bool]:
 
 
 def _problem(reading: Reading, site: Site) -> tuple[Reason, str] | None:
+    if not 0 < len(reading.tag) <= MAX_ID_LENGTH:
+        return Reason.BAD_TAG_ID, f"a tag id of {len(reading.tag)} characters; expected 1 to {MAX_ID_LENGTH}"
     if reading.anchor not in site.anchors:
         return Reason.UNKNOWN_ANCHOR, f"anchor {reading.anchor!r} is not on the map of site {site.name!r}"
-    if not 0 < len(reading.tag) <= MAX_TAG_ID_LENGTH:
-        return (
-            Reason.BAD_TAG_ID,
-            f"a tag id of {len(reading.tag)} characters; expected 1 to {MAX_TAG_ID_LENGTH}",
-        )
     # Not a number compares false with everything, so it fails this too.
     if not 0 < reading.distance_m <= site.max_distance_m:
         shown = reading.distance_m if not math.isfinite(reading.distance_m) else f"{reading.distance_m:g}"

@@ -10,6 +10,9 @@ import orjson
 
 from pipeline.model import Fix, Rejected
 
+MAX_PAYLOAD_BYTES = 512 * 1024
+"""Of a rejected record's bytes so many are kept: as base64 they have to pass Kafka's usual limit of 1 MiB a record."""
+
 
 def encode_position(fix: Fix) -> tuple[bytes, bytes]:
     """Return key (the tag id) and value of the ``out_data`` record for a fix.
@@ -38,8 +41,10 @@ def encode_position(fix: Fix) -> tuple[bytes, bytes]:
 def encode_rejected(rejected: Rejected, topic: str) -> tuple[bytes, bytes]:
     """Return key (the tag id, empty where there is none) and value of the ``out_rejected`` record.
 
-    ``topic`` is where the record came from.
+    ``topic`` is where the record came from. A payload over ``MAX_PAYLOAD_BYTES`` is cut; topic, partition and offset
+    still find the whole.
     """
+    payload = rejected.payload
     value = {
         "reason": rejected.reason,
         "stage": rejected.stage,
@@ -51,7 +56,8 @@ def encode_rejected(rejected: Rejected, topic: str) -> tuple[bytes, bytes]:
         "topic": topic,
         "partition": rejected.partition,
         "offset": rejected.offset,
-        "payload": None if rejected.payload is None else base64.b64encode(rejected.payload).decode(),
+        "payload": None if payload is None else base64.b64encode(payload[:MAX_PAYLOAD_BYTES]).decode(),
+        "payload_bytes": None if payload is None else len(payload),
     }
     return (rejected.tag or "").encode(), orjson.dumps(value)
 

@@ -13,13 +13,16 @@ def pack(readings: Iterable[Reading]) -> Readings:
     columns = list(zip(*readings, strict=True))
     if not columns:
         return Readings()
-    tag, anchor, distance_m, measured_at_us, kafka_time_us, detached, battery_low, partition, offset = columns
+    tag, anchor, distance_m, measured_at_us, kafka_time_us, time_replaced, detached, battery_low, partition, offset = (
+        columns
+    )
     return Readings(
         tag=tag,
         anchor=anchor,
         distance_m=distance_m,
         measured_at_us=measured_at_us,
         kafka_time_us=kafka_time_us,
+        time_replaced=time_replaced,
         detached=detached,
         battery_low=battery_low,
         partition=partition,
@@ -37,6 +40,7 @@ def unpack(packed: Readings) -> list[Reading]:
             packed.distance_m,
             packed.measured_at_us,
             packed.kafka_time_us,
+            packed.time_replaced,
             packed.detached,
             packed.battery_low,
             packed.partition,

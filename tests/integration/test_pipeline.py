@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from confluent_kafka import Message
 
+from pipeline.wire.message_pb2 import AnchorData, TagData
 from runners.direct.broker import Broker
 from runners.processes import Child, wait_until
 from tests.integration.conftest import DEMO, HAND_MADE, TAG, ReadTopic, RunPipeline, Topics, publish
@@ -36,11 +37,13 @@ def test_three_hand_made_records_among_noise_give_one_position(
     dice = random.Random(1)
     noise = [dice.randbytes(dice.randrange(1, 80)) for _ in range(10_000)]
     values: list[bytes | None] = [*noise[:4000], HAND_MADE[0], *noise[4000:5000], HAND_MADE[1], *noise[5000:6000]]
-    values += [HAND_MADE[2], *noise[6000:], None]
+    # What is refused for its size, or swells when it is written down, does not stop the job either.
+    bloated = AnchorData(anchor_id="\x01" * 110_000, tags={TAG: TagData(distance=1.0)}).SerializeToString()
+    values += [HAND_MADE[2], *noise[6000:], None, b"\xff" * 900_000, bloated]
     publish(broker, topics.data, values)
     child = run_pipeline(DEMO)
 
-    rejected = parsed(read_topic(topics.rejected, lambda found: len(found) >= 10_001, 120, check=child.check))
+    rejected = parsed(read_topic(topics.rejected, lambda found: len(found) >= 10_003, 120, check=child.check))
     positions = read_topic(topics.positions, lambda found: len(found) >= 1, 60, settle_s=5, check=child.check)
 
     (message,) = positions
@@ -52,9 +55,9 @@ def test_three_hand_made_records_among_noise_give_one_position(
     assert (position["detached"], position["battery_low"]) == (False, False)
     assert position["timestamp_generated"] == "2024-04-16T20:40:00.000Z"
     assert position["records"] == [[0, 4000], [0, 5001], [0, 6002]]
-    assert len(rejected) == 10_001
-    assert {value["reason"] for value in rejected} <= {"undecodable", "no_tags"}
-    assert len({value["offset"] for value in rejected}) == 10_001
+    assert len(rejected) == 10_003
+    assert {value["reason"] for value in rejected} <= {"undecodable", "no_tags", "bad_anchor_id"}
+    assert len({value["offset"] for value in rejected}) == 10_003
 
 
 def simulate(broker: Broker, topics: Topics, tmp_path: Path, *flags: str) -> Child:
@@ -84,6 +87,26 @@ def ended(positions: list[dict[str, Any]], rejected: list[dict[str, Any]]) -> Co
     return names
 
 
+def wait_until_all_ended(
+    read_topic: ReadTopic,
+    topics: Topics,
+    readings: int,
+    pipeline: Child,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return positions and rejections once they name so many readings."""
+    found: list[list[dict[str, Any]]] = []
+
+    def all_ended() -> bool:
+        found[:] = [
+            parsed(read_topic(topic, lambda _: True, 60, settle_s=0.7, check=pipeline.check))
+            for topic in (topics.positions, topics.rejected)
+        ]
+        return len(ended(*found)) >= readings
+
+    wait_until(all_ended, 120, "every reading has ended", pipeline.check)
+    return found[0], found[1]
+
+
 def test_a_simulated_site_is_positioned_truly_and_every_reading_is_accounted_for(
     broker: Broker,
     topics: Topics,
@@ -97,30 +120,21 @@ def test_a_simulated_site_is_positioned_truly_and_every_reading_is_accounted_for
     assert simulator.wait(90) == 0
     readings = caused(simulator)["readings"]
 
-    def all_ended() -> bool:
-        return len(ended(parsed(positions), parsed(rejected))) >= readings
-
-    positions: list[Message] = []
-    rejected: list[Message] = []
-    for _ in range(60):
-        positions = read_topic(topics.positions, lambda _: True, 60, settle_s=1.0, check=pipeline.check)
-        rejected = read_topic(topics.rejected, lambda _: True, 60, settle_s=0.5, check=pipeline.check)
-        if all_ended():
-            break
-    names = ended(parsed(positions), parsed(rejected))
+    positions, rejected = wait_until_all_ended(read_topic, topics, readings, pipeline)
+    names = ended(positions, rejected)
     assert len(names) == readings
     assert set(names.values()) == {1}
-    assert {value["reason"] for value in parsed(rejected)} <= SIMULATED_REASONS
+    assert {value["reason"] for value in rejected} <= SIMULATED_REASONS
 
     truths = {
         (truth["offset"], truth["tagid"]): truth
         for truth in parsed(read_topic(topics.truth, lambda found: len(found) >= readings, 60))
     }
     errors_m = []
-    for position in parsed(positions):
+    for position in positions:
         newest = max((truths[offset, position["tagid"]] for _, offset in position["records"]), key=lambda one: one["t"])
         errors_m.append(math.dist((position["x"], position["y"]), (newest["x"], newest["y"])))
-    assert {position["tagid"] for position in parsed(positions)} == {truth["tagid"] for truth in truths.values()}
+    assert {position["tagid"] for position in positions} == {truth["tagid"] for truth in truths.values()}
     assert np.median(errors_m) < 0.30
 
 
@@ -139,29 +153,22 @@ def test_killed_and_restarted_gives_the_same_fixes(
     assert simulator.wait(90) == 0
     readings = caused(simulator)["readings"]
     second = run_pipeline(DEMO, group_id="interrupted", offset="committed")
-    broken = _all_fixes(read_topic, topics, readings, second)
+    broken = fixes_by_id(wait_until_all_ended(read_topic, topics, readings, second)[0])
     second.stop()
 
     whole = dataclasses.replace(topics, positions=f"{topics.positions}-whole", rejected=f"{topics.rejected}-whole")
     broker.create_topics([whole.positions, whole.rejected])
     third = dataclasses.replace(run_pipeline, topics=whole)(DEMO, group_id="whole", offset="earliest")
-    unbroken = _all_fixes(read_topic, whole, readings, third)
+    unbroken = fixes_by_id(wait_until_all_ended(read_topic, whole, readings, third)[0])
     assert len(unbroken) > 50
     assert broken == unbroken
 
 
-def _all_fixes(read_topic: ReadTopic, topics: Topics, readings: int, pipeline: Child) -> dict[str, dict[str, Any]]:
-    """Wait until every reading has ended; return the fixes by id, and see that repeats are the same."""
+def fixes_by_id(positions: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the fixes, and see that repeats are the same."""
     fixes: dict[str, dict[str, Any]] = {}
-
-    def complete() -> bool:
-        positions = parsed(read_topic(topics.positions, lambda _: True, 60, settle_s=1.0, check=pipeline.check))
-        rejected = parsed(read_topic(topics.rejected, lambda _: True, 60, settle_s=0.5, check=pipeline.check))
-        for position in positions:
-            assert fixes.setdefault(position["fix_id"], position) == position
-        return len(ended(positions, rejected)) >= readings
-
-    wait_until(complete, 120, "every reading has ended", pipeline.check)
+    for position in positions:
+        assert fixes.setdefault(position["fix_id"], position) == position
     return fixes
 
 
