@@ -90,7 +90,7 @@ setup(
     install_requires=[
         BEAM,  # the dataflow
         "protobuf",  # the wire and the state (version chosen by Beam)
-        "numpy",  # the positioning
+        "numpy",  # the simulation and the statistics
         "PyYAML",  # site maps
         "orjson",  # JSON out, exact and fast
         "ConfigArgParse",  # one setting from flag, environment or file, in that order

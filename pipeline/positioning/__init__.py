@@ -1,1 +1,1 @@
-"""The science, as plain Python and numpy: no Beam, no clock, no input or output."""
+"""The science, as plain Python: no Beam, no clock, no input or output."""

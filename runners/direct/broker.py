@@ -13,6 +13,7 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from runners.direct.java import java
 from runners.processes import LOOPBACK, Child, ProcessError, port_answers, wait_until
 
 START_TIMEOUT_S = 60.0
@@ -29,7 +30,6 @@ class Broker:
         port: where clients connect.
         controller_port: where the broker talks to itself.
         jars: the directory of its jars.
-        java: the Java to run it with.
         settings: broker settings beside or in place of ours.
     """
 
@@ -39,7 +39,6 @@ class Broker:
         port: int,
         controller_port: int,
         jars: Path,
-        java: str = "java",
         *,
         settings: Mapping[str, str] | None = None,
     ) -> None:
@@ -50,7 +49,7 @@ class Broker:
         self._settings = directory / "server.properties"
         self._more = dict(settings or {})
         self._java = [
-            java,
+            java(),
             "-Xmx512m",
             "-XX:+UseSerialGC",
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",

@@ -8,17 +8,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from runners.direct.java import java
 from runners.processes import Child, port_answers, wait_until
 
 START_TIMEOUT_S = 60.0
+READ_ON_PRISM = "use_unbounded_sdf_wrapper"
+"""KafkaIO then reads with Kafka's UnboundedSource, wrapped in a splittable DoFn, which is what Prism takes.
+
+Without it, at Beam 2.70, the read dies with a ConcurrentModificationException when the topic is quiet for 100 ms.
+"""
 
 
-def new_expansion_service(jar: Path, port: int, log: Path, java: str = "java") -> Child:
-    """Return the service, not started yet. Beam lets it listen on all interfaces; keep its port behind the firewall."""
+def new_expansion_service(jar: Path, port: int, log: Path, read_mode: str = READ_ON_PRISM) -> Child:
+    """Return the service, not started yet. Beam lets it listen on all interfaces; keep its port behind the firewall.
+
+    Args:
+        jar: the service's program.
+        port: where it listens.
+        log: takes what it prints.
+        read_mode: the experiment that tells KafkaIO how to read; an engine each.
+    """
     return Child(
         "the expansion service",
         [
-            java,
+            java(),
             "-Dorg.slf4j.simpleLogger.showDateTime=true",
             "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
             "-jar",
@@ -26,10 +39,7 @@ def new_expansion_service(jar: Path, port: int, log: Path, java: str = "java") -
             str(port),
             "--javaClassLookupAllowlistFile=*",
             "--alsoStartLoopbackWorker",
-            # KafkaIO then reads with Kafka's UnboundedSource, wrapped in a splittable DoFn, which is what Prism takes.
-            # Without it, at Beam 2.70, the read dies with a ConcurrentModificationException when the topic is quiet
-            # for 100 ms.
-            "--experiments=use_unbounded_sdf_wrapper",
+            f"--experiments={read_mode}",
             # The worker is here already: no jar is handed to the pipeline, which would copy it thrice (8 s).
             "--filesToStage=",
         ],

@@ -12,12 +12,12 @@ Memory is bounded, were the run to last for days:
 from __future__ import annotations
 
 import math
-from collections import Counter, OrderedDict
-from collections.abc import Hashable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-import numpy as np
+from runners.live.statistics import Histogram, Rate, Recent
 
 LATENCY_WARM_UP_MS = 30_000  # counted from the first position; latencies within it are left out
 JOIN_HORIZON_MS = 120_000
@@ -25,94 +25,8 @@ REPEAT_HORIZON_MS = 600_000
 MAX_TRUTH = 500_000
 MAX_WAITING = 100_000
 MAX_FIX_IDS = 500_000
-RATE_SPAN_S = 10
 
-K = TypeVar("K", bound=Hashable)
-V = TypeVar("V")
 RecordKey = tuple[int, int, str]  # partition, offset, tag
-
-
-class Histogram:
-    """Counts of values ≥ 0, rounded to whole bins; what is negative counts as 0, what is too large as the last bin."""
-
-    def __init__(self, bin_width: float, largest: float) -> None:
-        self._bin_width = bin_width
-        self._counts = np.zeros(math.ceil(largest / bin_width) + 1, dtype=np.int64)
-        self.count = 0
-
-    def add(self, value: float) -> None:
-        """Count one value; NaN and infinity fall into the last bin, where they show."""
-        last = len(self._counts) - 1
-        at = min(max(round(value / self._bin_width), 0), last) if math.isfinite(value) else last
-        self._counts[at] += 1
-        self.count += 1
-
-    def quantile(self, fraction: float) -> float | None:
-        """Return the quantile, or None while nothing was counted."""
-        if not self.count:
-            return None
-        rank = fraction * (self.count - 1)
-        below, above = np.searchsorted(np.cumsum(self._counts), [math.floor(rank), math.ceil(rank)], side="right")
-        return float(below + (above - below) * (rank % 1)) * self._bin_width
-
-
-class Rate:
-    """Events a second over the last ten whole seconds."""
-
-    __slots__ = ("_by_second", "_first_s")
-
-    def __init__(self) -> None:
-        self._by_second: dict[int, int] = {}
-        self._first_s: int | None = None
-
-    def add(self, at_ms: int, events: int = 1) -> None:
-        """Count ``events`` at ``at_ms``."""
-        second = at_ms // 1000
-        self._first_s = second if self._first_s is None else min(self._first_s, second)
-        if second not in self._by_second:
-            self._by_second = {s: n for s, n in self._by_second.items() if s >= second - RATE_SPAN_S}
-        self._by_second[second] = self._by_second.get(second, 0) + events
-
-    def per_s(self, now_ms: int) -> float:
-        """Return the rate as seen at ``now_ms``, whose own second is not over and does not count."""
-        now_s = now_ms // 1000
-        if self._first_s is None or self._first_s >= now_s:
-            return 0.0
-        events = sum(n for second, n in self._by_second.items() if now_s - RATE_SPAN_S <= second < now_s)
-        return events / min(RATE_SPAN_S, now_s - self._first_s)
-
-
-class _Recent(Generic[K, V]):
-    """A map that forgets, oldest entry first, what is too old or too much."""
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._entries: OrderedDict[K, tuple[int, V]] = OrderedDict()
-
-    def __contains__(self, key: K) -> bool:
-        return key in self._entries
-
-    def get(self, key: K) -> V | None:
-        entry = self._entries.get(key)
-        return None if entry is None else entry[1]
-
-    def put(self, key: K, at_ms: int, value: V) -> None:
-        self._entries[key] = (at_ms, value)
-
-    def pop(self, key: K) -> V | None:
-        entry = self._entries.pop(key, None)
-        return None if entry is None else entry[1]
-
-    def forget(self, before_ms: int) -> list[V]:
-        """Drop and return what leads the queue and is older than ``before_ms``, and what exceeds the capacity."""
-        dropped = []
-        while self._entries:
-            at_ms, value = next(iter(self._entries.values()))
-            if at_ms >= before_ms and len(self._entries) <= self._capacity:
-                break
-            self._entries.popitem(last=False)
-            dropped.append(value)
-        return dropped
 
 
 class _Truth(NamedTuple):
@@ -173,9 +87,9 @@ class Summary:
         self._first_position_ms: int | None = None
         self._newest_truth_ms = 0
         self._newest_joined_ms = 0
-        self._truth: _Recent[RecordKey, _Truth] = _Recent(MAX_TRUTH)
-        self._waiting: _Recent[RecordKey, list[_Position]] = _Recent(MAX_WAITING)
-        self._fix_ids: _Recent[str, None] = _Recent(MAX_FIX_IDS)
+        self._truth: Recent[RecordKey, _Truth] = Recent(MAX_TRUTH)
+        self._waiting: Recent[RecordKey, list[_Position]] = Recent(MAX_WAITING)
+        self._fix_ids: Recent[str, None] = Recent(MAX_FIX_IDS)
 
     @property
     def true_tags(self) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import orjson
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 from google.protobuf.message import DecodeError
 
 from pipeline.kafka_client import client_config
@@ -40,8 +40,8 @@ class WatchError(RuntimeError):
 class WatchSettings:
     """What to follow, and for how long.
 
-    ``duration_s`` counts from the first position; None goes on until stopped. The truth stands beside the data.
-    ``from_beginning`` takes what the topics already hold; otherwise only what comes from now on.
+    What the topics already hold is taken too. ``duration_s`` counts from the first position; None goes on until
+    stopped. The truth stands beside the data.
     """
 
     bootstrap_servers: str
@@ -52,13 +52,12 @@ class WatchSettings:
     truth_topic: str = "truth"
     duration_s: float | None = None
     first_position_timeout_s: float = 120.0
-    from_beginning: bool = True
 
 
 def watch(settings: WatchSettings, stopped: Callable[[], bool], check: Callable[[], None]) -> Summary:
-    """Follow the topics until the duration is over, ``stopped()`` is true, or Ctrl-C; return what was seen.
+    """Follow the topics until the duration is over or ``stopped()`` is true; return what was seen.
 
-    At the end, positions whose truth is still on its way are given a moment (not after Ctrl-C).
+    At the end, positions whose truth is still on its way are given a moment.
 
     Args:
         settings: what to follow.
@@ -69,7 +68,7 @@ def watch(settings: WatchSettings, stopped: Callable[[], bool], check: Callable[
         WatchError: a topic does not exist, no position came in time, or a record cannot be read.
     """
     summary = Summary()
-    with contextlib.suppress(KeyboardInterrupt), _consumers(settings) as consumers, live_display() as show:
+    with _consumers(settings) as consumers, live_display() as show:
         began_s = look_s = time.monotonic()
         first_s: float | None = None
         while True:
@@ -112,13 +111,12 @@ def _consumers(settings: WatchSettings) -> Iterator[list[Consumer]]:
                 }
             )
             stack.callback(consumer.close)
-            start = OFFSET_BEGINNING if settings.from_beginning else OFFSET_END
             known = consumer.list_topics(timeout=METADATA_TIMEOUT_S).topics
             missing = [topic for topic in topics if topic not in known]
             if missing:
                 raise WatchError(f"no topic {', '.join(missing)} on {servers}")
             consumer.assign(
-                [TopicPartition(topic, part, start) for topic in topics for part in known[topic].partitions]
+                [TopicPartition(topic, part, OFFSET_BEGINNING) for topic in topics for part in known[topic].partitions]
             )
             consumers.append(consumer)
         yield consumers

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import socket
+from collections.abc import Iterator
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
 
-from pipeline.preflight import PreflightError, preflight
+from pipeline.preflight import PreflightError, preflight, require_service
 from pipeline.settings import KafkaSettings
 from runners.direct.broker import Broker
 from tests.integration.conftest import Topics
@@ -25,6 +33,14 @@ def settings(broker: Broker, topics: Topics) -> KafkaSettings:
         positions_topic=topics.positions,
         rejected_topic=topics.rejected,
     )
+
+
+@pytest.fixture
+def nobody() -> Iterator[str]:
+    """An address that is bound, but where nobody listens."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{bound.getsockname()[1]}"
 
 
 def fill(settings: KafkaSettings, records: int) -> None:
@@ -68,13 +84,15 @@ def test_a_missing_topic_is_named(settings: KafkaSettings) -> None:
         preflight(dataclasses.replace(settings, positions_topic="elsewhere"))
 
 
-def test_a_broker_out_of_reach_is_named(settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broker_out_of_reach_is_named(settings: KafkaSettings, nobody: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.preflight._TIMEOUT_S", 0.5)
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))  # bound, but nobody listens
-        address = f"127.0.0.1:{nobody.getsockname()[1]}"
-        with pytest.raises(PreflightError, match=f"no Kafka broker answers at {address}"):
-            preflight(dataclasses.replace(settings, bootstrap_servers=address))
+    with pytest.raises(PreflightError, match=f"no Kafka broker answers at {nobody}"):
+        preflight(dataclasses.replace(settings, bootstrap_servers=nobody))
+
+
+def test_an_expansion_service_out_of_reach_is_named(nobody: str) -> None:
+    with pytest.raises(PreflightError, match=f"no expansion service answers at {nobody}: .*refused"):
+        require_service(nobody)
 
 
 def create_time_topic(settings: KafkaSettings) -> str:
@@ -89,3 +107,20 @@ def test_a_topic_with_create_time_is_refused_with_the_remedy(settings: KafkaSett
     name = create_time_topic(settings)
     with pytest.raises(PreflightError, match=r"has message.timestamp.type=CreateTime; expected LogAppendTime.*--alter"):
         preflight(dataclasses.replace(settings, data_topic=name))
+
+
+def test_records_from_before_the_topic_was_set_right_are_refused_with_the_remedy(settings: KafkaSettings) -> None:
+    altered = dataclasses.replace(settings, data_topic=create_time_topic(settings))
+    fill(altered, 3)
+    set_append_time(altered)
+    with pytest.raises(PreflightError, match=r"partition 0 offset 0 was written before.*start with --offset latest"):
+        preflight(dataclasses.replace(altered, offset="earliest"))
+    preflight(dataclasses.replace(altered, offset="latest"))
+    assert committed(altered) == 3
+
+
+def set_append_time(settings: KafkaSettings) -> None:
+    entry = ConfigEntry("message.timestamp.type", "LogAppendTime", incremental_operation=AlterConfigOpType.SET)
+    topic = ConfigResource(ResourceType.TOPIC, settings.data_topic, incremental_configs=[entry])
+    admin = AdminClient({"bootstrap.servers": settings.bootstrap_servers})
+    admin.incremental_alter_configs([topic])[topic].result(10)

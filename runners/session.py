@@ -1,0 +1,106 @@
+"""What every run before a person's eyes has in common, whatever the engine.
+
+It says how far it is, plays the simulator against Kafka, shows the positions live and ends politely; its last line on
+standard output is the summary as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from runners.live.summary import Summary
+from runners.live.watch import WatchError, WatchSettings, watch
+from runners.processes import Child, Children, ProcessError
+
+TRUTH_TOPIC = "truth"
+TOPICS = ("packet_data", "packet_alive", "out_data", "out_alive", "out_rejected", TRUTH_TOPIC)
+
+
+class Interrupted(Exception):  # noqa: N818  (not an error: the person has seen enough)
+    """Ctrl-C, or another polite request to end, before there was anything to see."""
+
+
+class Session:
+    """One run: its children, its folder of logs, and what it says on standard error.
+
+    Args:
+        directory: takes the logs, and whatever else the run writes; what it holds from before goes.
+        stopped: set when the run is to end.
+    """
+
+    def __init__(self, directory: Path, stopped: threading.Event) -> None:
+        self.directory = directory
+        self.children = Children()
+        self._stopped = stopped
+        self._began_s = time.monotonic()
+        shutil.rmtree(directory, ignore_errors=True)
+        self.say(f"logs are in {directory}")
+
+    def say(self, text: str) -> None:
+        """Tell the person how far it is."""
+        print(f"[{time.monotonic() - self._began_s:5.1f} s] {text}", file=sys.stderr, flush=True)
+
+    def check(self) -> None:
+        """Raise when there is no use in waiting any longer.
+
+        Raises:
+            Interrupted: asked to end.
+            ProcessError: a child has died.
+        """
+        if self._stopped.is_set():
+            raise Interrupted
+        self.children.check()
+
+    def command(self, command: str, arguments: Sequence[str], *, may_end: bool = False) -> Child:
+        """Return the process of ``beam-rtls COMMAND``, not started yet."""
+        argv = [sys.executable, "-m", "pipeline", command, *arguments]
+        return Child(f"beam-rtls {command}", argv, self.directory / f"{command}.log", may_end=may_end)
+
+    def simulator(self, site: Path, bootstrap_servers: str, tags: int, more: Sequence[str]) -> Child:
+        """Return the simulator, not started yet; it tells the truth as well. ``more`` are options of its own."""
+        arguments = (
+            *("--anchors", str(site)),
+            *("--bootstrap-servers", bootstrap_servers),
+            *("--truth-topic", TRUTH_TOPIC),
+            *("--tags", str(tags)),
+            *more,
+        )
+        return self.command("simulate", arguments, may_end=True)
+
+    def watch(self, bootstrap_servers: str, duration_s: float | None) -> Summary:
+        """Show what comes, until the duration is over or the run is asked to end.
+
+        Raises:
+            WatchError: no positions, or not what they should be.
+            ProcessError: a child has died.
+        """
+        settings = WatchSettings(bootstrap_servers, bootstrap_servers, truth_topic=TRUTH_TOPIC, duration_s=duration_s)
+        return watch(settings, self._stopped.is_set, self.children.check)
+
+
+def hold(program: str, run: Callable[[threading.Event], Summary]) -> int:
+    """Let ``run`` run until it is over or a signal asks it to end; print its summary and return the exit code.
+
+    0 when the run is over or was asked to end, 1 when something failed.
+    """
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: stopped.set())
+    try:
+        summary = run(stopped)
+    except Interrupted:
+        summary = Summary()
+    except (ProcessError, WatchError) as error:
+        if isinstance(error, WatchError) or not stopped.is_set():
+            print(f"{program}: {error}", file=sys.stderr)
+            return 1
+        summary = Summary()  # a start that was cut short
+    print(json.dumps(summary.result()), flush=True)
+    return 0
