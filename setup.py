@@ -103,6 +103,7 @@ setup(
         "demo": ["rich"],  # the live table of run-direct
         "test": [
             "pytest",
+            "pytest-timeout",  # a timer that fires for ever fails a test instead of hanging it
             "hypothesis",  # properties of the geometry and the grouping
             "rich",
             "build",  # the package, as a front end builds it

@@ -38,6 +38,7 @@ def settle(rounds: Rounds, settings: GroupingSettings, until_us: int) -> list[Ou
     outcomes: list[Outcome] = []
     while (due_us := rounds.due_us(settings)) <= until_us and not rounds.is_forgotten(due_us, settings):
         outcomes.extend(rounds.advance(due_us, settings))
+        assert rounds.due_us(settings) > due_us, "a timer that settles nothing would fire for ever"
     return outcomes
 
 
