@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import threading
 from types import FrameType
 
 import apache_beam as beam
+import grpc
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult
 
@@ -44,7 +46,8 @@ def execute(site: Site, settings: RunSettings) -> int:
         return 1
     _LOG.info("stopping")
     _expect_broken_connections()
-    result.cancel()
+    with contextlib.suppress(grpc.RpcError):  # after Ctrl-C the engine may be gone before us
+        result.cancel()
     return 0
 
 

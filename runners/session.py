@@ -7,6 +7,7 @@ standard output is the summary as JSON.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import sys
@@ -61,7 +62,10 @@ class Session:
     def command(self, command: str, arguments: Sequence[str], *, may_end: bool = False) -> Child:
         """Return the process of ``beam-rtls COMMAND``, not started yet."""
         argv = [sys.executable, "-m", "pipeline", command, *arguments]
-        return Child(f"beam-rtls {command}", argv, self.directory / f"{command}.log", may_end=may_end)
+        # What a shell holds for other runs is not meant for this one.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("BEAM_RTLS_")}
+        log = self.directory / f"{command}.log"
+        return Child(f"beam-rtls {command}", argv, log, env=environment, may_end=may_end)
 
     def simulator(self, site: Path, bootstrap_servers: str, tags: int, more: Sequence[str]) -> Child:
         """Return the simulator, not started yet; it tells the truth as well. ``more`` are options of its own."""

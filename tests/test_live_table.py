@@ -70,7 +70,7 @@ def test_header_tells_totals_quality_and_rejections() -> None:
     for reason in ("late", "undecodable", "late"):
         summary.add_rejected({"reason": reason})
     assert header_lines(summary) == [
-        "readings 6 (3/s), positions 6 of 3 tags (3 simulated)",
+        "readings 6 (3/s), positions 6 of 3 tag ids (3 simulated)",
         "error 0.50 m median, 0.50 m p95; latency - ms p50, - ms p99",
         "rejected 3: late 2, undecodable 1",
     ]

@@ -49,10 +49,7 @@ HYU = [
 
 
 def rows(log: Log, name: str) -> Iterator[dict[str, str]]:
-    path = LOGS / log.name / name
-    if not path.exists():
-        pytest.skip(f"no real logs: {path} is missing; set BEAM_RTLS_LOGS to where they are")
-    with path.open(encoding="utf-8", newline="") as file:
+    with (LOGS / log.name / name).open(encoding="utf-8", newline="") as file:
         yield from csv.DictReader(file)
 
 
@@ -85,6 +82,8 @@ def truths(log: Log) -> dict[str, NDArray[np.float64]]:
 
 
 def play(log: Log) -> Outcome:
+    if not (LOGS / log.name).is_dir():
+        pytest.skip(f"no real logs: {LOGS / log.name} is missing; set BEAM_RTLS_LOGS to where they are")
     site: Site = load_site(LOGS / log.name / "anchors.csv", tag_height_m=log.tag_height_m)
     tracks, rounds = truths(log), defaultdict[str, Rounds](Rounds)
     squares: list[float] = []

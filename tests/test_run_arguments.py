@@ -62,6 +62,7 @@ def test_a_flag_wins_over_the_environment_and_that_over_the_file(
         (["--runner", "spark"], "prism"),
         (["--round-wait", "1e-7"], "expected a number of at least 0.001"),
         (["--tag-expiry", "5"], "expected at least the lateness bound (10 s)"),
+        (["--prism", "/nowhere/prism"], "expected a file that exists, got '/nowhere/prism'"),
         (["--group-id", " "], "the group id is empty"),
         (["--data-topic", "out_data"], "one topic is given twice"),
         (["--bootstrap-servers", "broker:99999"], "65535"),

@@ -13,6 +13,7 @@ import math
 import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import configargparse
 
@@ -54,8 +55,8 @@ def new_parser(command: str, description: str, epilog: str | None = None) -> arg
         auto_env_var_prefix=ENVIRONMENT_PREFIX,
         config_file_parser_class=configargparse.YAMLConfigFileParser,
         args_for_setting_config_path=["--config"],
-        config_arg_help_message="a YAML file with any of these settings, without the leading dashes; a flag wins over "
-        "the environment, the environment over this file",
+        config_arg_help_message="a YAML file with any of these settings, without the leading dashes (as in mode: "
+        "three); a flag wins over the environment, the environment over this file",
         add_config_file_help=False,
         add_env_var_help=False,
         formatter_class=_HelpFormatter,
@@ -152,6 +153,17 @@ def _check_address(address: str, problem: str) -> None:
         raise argparse.ArgumentTypeError(problem)
     if not 1 <= int(found["port"]) <= MAX_PORT:
         raise argparse.ArgumentTypeError(f"expected a port of 1 to {MAX_PORT}, got {address!r}")
+
+
+def existing_file(text: str) -> str:
+    """Return the path of a file that is there.
+
+    Raises:
+        argparse.ArgumentTypeError: where it is not.
+    """
+    if not Path(text).is_file():
+        raise argparse.ArgumentTypeError(f"expected a file that exists, got {text!r}")
+    return text
 
 
 def kafka_property(text: str) -> tuple[str, str]:

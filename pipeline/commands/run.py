@@ -13,18 +13,16 @@ from pipeline.kafka_client import UnsupportedPropertyError
 from pipeline.preflight import PreflightError, preflight, require_service
 from pipeline.site import SiteError, load_site
 
+_NOISE = (
+    "crcmod package not found",  # a checksum for file formats that are not used here
+    "garbage collected without being shut down",  # Beam's Java worker says so of its own connections
+)
+
 
 def main(argv: Sequence[str]) -> int:
     """Run until stopped. Exit code 0 after SIGINT or SIGTERM, 1 where the run failed, 2 where it was called wrongly."""
     arguments = parse(argv)
-    logging.basicConfig(
-        level=arguments.log_level,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    logging.getLogger("apache_beam.typehints").setLevel(logging.WARNING)
-    # Beam warns about a checksum library for file formats that are not used here.
-    logging.getLogger().addFilter(lambda record: "crcmod" not in record.getMessage())
+    _configure_logging(arguments.log_level)
     try:
         site = load_site(arguments.anchors, tag_height_m=arguments.tag_height_m)
         loading = threading.Thread(target=importlib.import_module, args=("pipeline.execute",))
@@ -37,3 +35,14 @@ def main(argv: Sequence[str]) -> int:
     from pipeline.execute import execute  # noqa: PLC0415
 
     return execute(site, arguments.settings)
+
+
+def _configure_logging(level: int) -> None:
+    """Log to standard error, and of Beam and its engine only what a person can use, unless all is asked for."""
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    if level <= logging.DEBUG:
+        return
+    for name in ("apache_beam", "PrismRunner"):
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+    for logger in (logging.getLogger(), logging.getLogger("PrismRunner")):
+        logger.addFilter(lambda record: not any(noise in record.getMessage() for noise in _NOISE))

@@ -11,7 +11,15 @@ from types import MappingProxyType
 
 import javaproperties
 
-from pipeline.commands.arguments import kafka_property, new_parser, number, refuse_unknown_variables, server, servers
+from pipeline.commands.arguments import (
+    existing_file,
+    kafka_property,
+    new_parser,
+    number,
+    refuse_unknown_variables,
+    server,
+    servers,
+)
 from pipeline.positioning.rounds import GroupingMode, GroupingSettings
 from pipeline.positioning.trilateration import SolverSettings
 from pipeline.settings import OFFSETS, RUNNERS, GraphSettings, KafkaSettings, RunnerSettings, RunSettings
@@ -134,7 +142,10 @@ def _add_kafka(parser: argparse.ArgumentParser) -> None:
         help="output brokers; the input brokers where not given",
     )
     kafka.add_argument(
-        "--group-id", default="beam-rtls", metavar="NAME", help="consumer group that holds where the run started"
+        "--group-id",
+        default="beam-rtls",
+        metavar="NAME",
+        help="consumer group that holds where the run started; one run a group",
     )
     kafka.add_argument(
         "--offset",
@@ -201,7 +212,9 @@ def _add_positioning(parser: argparse.ArgumentParser) -> None:
 def _add_runner(parser: argparse.ArgumentParser) -> None:
     runner = parser.add_argument_group("runner")
     runner.add_argument("--runner", choices=RUNNERS, default="prism", help="the engine")
-    runner.add_argument("--prism", metavar="FILE", help="the Prism binary; Beam fetches one where not given")
+    runner.add_argument(
+        "--prism", type=existing_file, metavar="FILE", help="the Prism binary; Beam fetches one where not given"
+    )
     runner.add_argument(
         "--expansion-service",
         type=server,

@@ -25,7 +25,7 @@ def tag_table(summary: Summary, max_rows: int) -> RenderableType:
     """Return the header and the table: detached tags first, then by id, at most ``max_rows`` of them."""
     table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     table.add_column("tag", no_wrap=True, min_width=16)
-    for heading in ("x m", "y m", "z m", "acc. m", "error m", "fix/s", "late ms"):
+    for heading in ("x m", "y m", "z m", "acc. m", "error m", "fix/s", "latency ms"):
         table.add_column(heading, justify="right", no_wrap=True, min_width=5)
     table.add_column("flags", no_wrap=True)
     shown = heapq.nsmallest(max_rows, summary.tags.items(), key=lambda item: (not item[1].detached, item[0]))
@@ -44,7 +44,7 @@ def header_lines(summary: Summary) -> list[str]:
     errors, latencies = summary.errors_m, summary.latencies_ms
     totals = (
         f"readings {summary.readings:,} ({summary.reading_rate.per_s(summary.newest_ms):,.0f}/s), "
-        f"positions {summary.positions:,} of {len(summary.tags):,} tags ({summary.true_tags:,} simulated)"
+        f"positions {summary.positions:,} of {len(summary.tags):,} tag ids ({summary.true_tags:,} simulated)"
     )
     quality = (
         f"error {_number(errors.quantile(0.50), 2)} m median, {_number(errors.quantile(0.95), 2)} m p95; "

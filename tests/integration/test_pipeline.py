@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import random
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -206,3 +208,19 @@ def test_a_kafkajs_consumer_reads_positions_as_the_bridge_does(
     )
     emitted = json.loads(bridge.stdout.splitlines()[-1])
     assert emitted == {"event": TAG, "raw": message.value().decode()}
+
+
+def test_ctrl_c_in_a_terminal_ends_the_run_cleanly(
+    broker: Broker,
+    topics: Topics,
+    run_pipeline: RunPipeline,
+    read_topic: ReadTopic,
+) -> None:
+    """A terminal's Ctrl-C reaches the whole process group, and with it the engine."""
+    publish(broker, topics.data, [*HAND_MADE])
+    child = run_pipeline(DEMO)
+    read_topic(topics.positions, lambda found: len(found) >= 1, 90, check=child.check)
+    assert child.pid is not None
+    os.killpg(child.pid, signal.SIGINT)
+    assert child.wait(30) == 0
+    assert "Traceback" not in child.log.read_text(encoding="utf-8")
