@@ -79,7 +79,7 @@ def test_header_tells_totals_quality_and_rejections() -> None:
 def test_plain_line_is_one_line_and_says_that_it_waits() -> None:
     assert status_line(Summary()).startswith("waiting for the first position; readings 0")
     line = status_line(seen())
-    assert line.startswith("readings 6 (3/s), positions 6 of 3 tags")
+    assert line.startswith("readings 6 (3/s), positions 6 of 3 tag ids")
     assert "\n" not in line
 
 
