@@ -36,6 +36,9 @@ HAND_MADE = [
     )
 ]
 
+SIMULATED_REASONS = {"too_few_anchors", "superseded", "inconsistent_ranges", "degenerate_geometry"}
+"""What lost readings and readings without line of sight lead to."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:

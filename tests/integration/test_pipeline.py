@@ -20,10 +20,7 @@ from confluent_kafka import Message
 from pipeline.wire.message_pb2 import AnchorData, TagData
 from runners.direct.broker import Broker
 from runners.processes import Child, wait_until
-from tests.integration.conftest import DEMO, HAND_MADE, TAG, ReadTopic, RunPipeline, Topics, publish
-
-SIMULATED_REASONS = {"too_few_anchors", "superseded", "inconsistent_ranges", "degenerate_geometry"}
-"""What lost readings and readings without line of sight lead to."""
+from tests.integration.conftest import DEMO, HAND_MADE, SIMULATED_REASONS, TAG, ReadTopic, RunPipeline, Topics, publish
 
 
 def parsed(messages: list[Message]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.integration.conftest import ROOT, TOOLS, free_ports
+from tests.integration.conftest import ROOT, SIMULATED_REASONS, TOOLS, free_ports
 
 
 def test_one_command_runs_the_whole_and_ends_by_itself(tmp_path: Path) -> None:
@@ -38,6 +38,7 @@ def test_one_command_runs_the_whole_and_ends_by_itself(tmp_path: Path) -> None:
     assert summary["positions"] > 30
     assert summary["tags"] == summary["tags_positioned"] == 5
     assert summary["median_error_m"] < 0.30
+    assert set(summary["rejected"]) <= SIMULATED_REASONS
     assert summary["latency_p50_ms"] is None  # too short a run for a figure
     assert not _mentioning(str(tmp_path))
 
