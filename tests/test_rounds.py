@@ -200,6 +200,37 @@ def test_an_anchor_ahead_of_the_others_does_not_make_them_late() -> None:
     assert reasons(outcomes) == {"stale": 30}
 
 
+@pytest.mark.parametrize(
+    ("lag_s", "ahead_s"), [(0.1, 2.05), (0.3, 2.2), (0.5, 2.4), (3.0, 3.0), (3.0, 5.0), (8.0, 8.0)]
+)
+@pytest.mark.parametrize("order", ["EABCD", "ABECD", "ABCDE"])
+def test_three_clocks_that_agree_outvote_one_that_does_not(lag_s: float, ahead_s: float, order: str) -> None:
+    """However late readings reach Kafka, and whoever reports first."""
+    readings = [
+        reading(
+            anchor,
+            at_s + (ahead_s if anchor == "E" else 0.0),
+            kafka_s=at_s + lag_s + 0.01 * place,
+            distance_m=1.0 + at_s,
+        )
+        for at_s in range(30)
+        for place, anchor in enumerate(order)
+    ]
+    found = groups(play(readings, until_s=300))
+    assert len(found) == 30
+    assert all(set("ABCD") <= group for group in found)
+
+
+def test_a_partition_that_runs_ahead_does_not_break_rounds() -> None:
+    """D's partition is read ahead of the others', so their readings come with Kafka times of the past."""
+    readings = []
+    for number in range(100):
+        at_s = 0.2 * number
+        readings.append(reading("D", at_s, kafka_s=at_s + 1.9, distance_m=1.0 + at_s))
+        readings += [reading(anchor, at_s, kafka_s=at_s, distance_m=1.0 + at_s) for anchor in "ABC"]
+    assert len(groups(play(readings, until_s=100))) >= 98
+
+
 @pytest.mark.parametrize("lag_s", [3.0, 3600.0])
 def test_a_time_that_was_replaced_is_no_evidence_against_the_others(lag_s: float) -> None:
     readings = []
@@ -240,7 +271,9 @@ def test_slow_and_fast_tags_give_one_group_a_blink(blink_s: float, settings: Gro
 def test_a_silent_tag_is_forgotten_by_record_as_by_timer() -> None:
     rounds = known_tag()
     later = reading("A", 120.0)
-    by_record = dataclasses.replace(rounds, open=dict(rounds.open), heard=dict(rounds.heard), seen=dict(rounds.seen))
+    by_record = dataclasses.replace(
+        rounds, open=dict(rounds.open), carried=set(), heard=dict(rounds.heard), seen=dict(rounds.seen)
+    )
     assert by_record.is_forgotten(later.kafka_time_us, ROUND)
     by_record.add(later, ROUND)
     by_timer = Rounds()
@@ -289,7 +322,7 @@ def test_bounds_that_make_no_sense_are_refused(wrong: dict[str, int]) -> None:
 streams = st.lists(
     st.tuples(
         st.sampled_from("ABCDE"),
-        st.integers(0, 400),  # gap to the record before, ms
+        st.integers(0, 400) | st.integers(0, 3000),  # gap to the record before, ms
         st.integers(-3000, 3000),  # clock against Kafka's, ms
         st.integers(1, 3),  # distance: few values, so that records repeat
         st.booleans(),  # whole-second stamp

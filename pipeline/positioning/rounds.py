@@ -4,6 +4,9 @@ Two ages are told apart. How far readings may lie apart is judged by the time in
 counted in Kafka time. Both come with the records, so the same records in the same order give the same groups, live or
 replayed: whatever is due by a record's Kafka time is settled before the record is looked at, and a timer does for the
 last record of a tag what the next record would have done.
+
+Clocks may be wrong. Which of them are right, the readings decide among themselves: a group is the largest number of
+readings of a round that lie close enough together in time.
 """
 
 from __future__ import annotations
@@ -58,8 +61,6 @@ class GroupingSettings:
             )
 
 
-_NO_CLOCK_US = 1 << 62
-
 Outcome = Group | Rejected
 Seen = tuple[str, int, float]
 """What tells a reading of a tag from another: anchor, time of measurement, distance."""
@@ -71,6 +72,8 @@ class Rounds:
 
     open: dict[str, Reading] = field(default_factory=dict)
     """At most one reading, the latest, of each anchor."""
+    carried: set[str] = field(default_factory=set)
+    """The anchors whose readings were carried over from the round before, and have not reported in this one."""
     opened_at_us: int = 0
     """Kafka time of the round's first reading; 0 while none is open and ``open`` only holds what was carried over."""
     clock_us: int = 0
@@ -98,11 +101,12 @@ class Rounds:
         """Settle what is due at a Kafka time; harmless if nothing is, and if called again."""
         outcomes: list[Outcome] = []
         if self.opened_at_us and now_us >= self.opened_at_us + settings.round_wait_us:
-            outcomes.extend(self._close())
+            outcomes.extend(self._close(settings))
         if not self.opened_at_us:
             oldest_us = now_us - settings.max_reading_age_us
             given_up = [reading for reading in self.open.values() if reading.kafka_time_us < oldest_us]
-            detail = self._too_few()
+            detail = f"no {MIN_ANCHORS} anchors within {settings.max_reading_age_us / 1e6:g} s"
+            given_up.sort(key=lambda one: (one.kafka_time_us, one.anchor))
             outcomes.extend(self._drop(reading, Reason.TOO_FEW_ANCHORS, detail) for reading in given_up)
         return outcomes
 
@@ -130,10 +134,11 @@ class Rounds:
                 f"{behind_us / 1e6:g} s behind the tag's newest reading; at most {settings.max_lateness_us / 1e6:g} s"
             )
             return _reject(reading, Reason.LATE, detail)
-        identity = (reading.anchor, reading.measured_at_us, reading.distance_m)
-        if identity in self.seen:
-            return _reject(reading, Reason.DUPLICATE, "anchor, tag, time and distance equal one already taken")
-        self._remember(identity, settings)
+        if not reading.time_replaced:  # else there is no time to know it by
+            identity = (reading.anchor, reading.measured_at_us, reading.distance_m)
+            if identity in self.seen:
+                return _reject(reading, Reason.DUPLICATE, "anchor, tag, time and distance equal one already taken")
+            self._remember(identity, settings)
         held = self.open.get(reading.anchor)
         if held is not None and reading.measured_at_us < held.measured_at_us:
             return _reject(reading, Reason.SUPERSEDED, "a later reading of the same anchor is already in the round")
@@ -144,66 +149,47 @@ class Rounds:
         if refusal is not None:
             yield refusal
             return
-        fits, settled = self._make_room(reading, settings)
-        yield from settled
-        if not fits:
-            detail = f"more than {settings.max_reading_age_us / 1e6:g} s apart from the readings of its round"
-            yield _reject(reading, Reason.STALE, detail)
-            return
+        if self._is_over(reading, settings):
+            yield from self._close(settings)
         if not reading.time_replaced:
             # A clock that runs ahead must not make the others late.
             self.newest_us = max(self.newest_us, min(reading.measured_at_us, reading.kafka_time_us))
 
-        held = self.open.get(reading.anchor)
-        if held is not None and self._is_of_this_round(held):
-            yield from self._close()  # the anchor reports again
+        if self.opened_at_us and reading.anchor in self.open.keys() - self.carried:
+            yield from self._close(settings)  # the anchor reports again
         if reading.anchor in self.open:
-            detail = "the same anchor reported again before three anchors had"
+            detail = f"the same anchor reported again before {MIN_ANCHORS} anchors had"
             yield self._drop(self.open[reading.anchor], Reason.SUPERSEDED, detail)
         self.open[reading.anchor] = reading
         if settings.mode is GroupingMode.ROUND and not self.opened_at_us:
             self.opened_at_us = self.clock_us
-        if len(self.open) >= MIN_ANCHORS and (settings.mode is GroupingMode.THREE or self._all_reported()):
-            yield from self._close()
+        complete = settings.mode is GroupingMode.THREE or self._all_reported()
+        if complete and len(self._together(settings)) >= MIN_ANCHORS:
+            yield from self._close(settings)
 
     def _all_reported(self) -> bool:
-        reported = {anchor for anchor, reading in self.open.items() if self._is_of_this_round(reading)}
-        return self.rounds >= NEW_FOR_ROUNDS and reported >= self.heard.keys()
+        return self.rounds >= NEW_FOR_ROUNDS and self.open.keys() - self.carried >= self.heard.keys()
 
-    def _is_of_this_round(self, reading: Reading) -> bool:
-        """Whether a reading came with this round and was not carried over from the one before."""
-        return 0 < self.opened_at_us <= reading.kafka_time_us
+    def _together(self, settings: GroupingSettings) -> list[Reading]:
+        """Return the most readings that lie within the age bound, oldest first; the newest of equally many."""
+        ordered = sorted(self.open.values(), key=lambda one: (one.measured_at_us, one.kafka_time_us, one.anchor))
+        best: list[Reading] = []
+        first = 0
+        for last, reading in enumerate(ordered):
+            while reading.measured_at_us - ordered[first].measured_at_us > settings.max_reading_age_us:
+                first += 1
+            if last + 1 - first >= len(best):
+                best = ordered[first : last + 1]
+        return best
 
-    def _make_room(self, reading: Reading, settings: GroupingSettings) -> tuple[bool, list[Outcome]]:
-        """Settle what lies too far from a reading in time; return whether the reading may then join the round.
-
-        Where clocks disagree, the reading whose time differs most from its Kafka time is the odd one, so that an anchor
-        with a wrong clock loses its own readings and not everybody else's.
-        """
-        max_age_us = settings.max_reading_age_us
-        if len(self.open) >= MIN_ANCHORS and self._is_over(reading, max_age_us):
-            return True, self._close()
-        outcomes: list[Outcome] = []
-        odd_us = max(_skew_us(reading), max_age_us)
-        for other in [*self.open.values()]:
-            apart_us = reading.measured_at_us - other.measured_at_us
-            if abs(apart_us) <= max_age_us:
-                continue
-            if _skew_us(other) > odd_us:
-                outcomes.append(
-                    self._drop(other, Reason.STALE, f"its clock is {_skew_us(other) / 1e6:g} s off Kafka's")
-                )
-            elif apart_us < 0 or _skew_us(reading) > max(max_age_us, _skew_us(other)):
-                return False, outcomes
-            else:
-                outcomes.append(self._drop(other, Reason.TOO_FEW_ANCHORS, self._too_few()))
-        return True, outcomes
-
-    def _is_over(self, reading: Reading, max_age_us: int) -> bool:
-        """Whether a reading is of a later time than the round's, by a clock no worse than theirs."""
-        oldest_us = min(other.measured_at_us for other in self.open.values())
-        worst_us = max(max_age_us, *(_skew_us(other) for other in self.open.values()))
-        return reading.measured_at_us - oldest_us > max_age_us and _skew_us(reading) <= worst_us
+    def _is_over(self, reading: Reading, settings: GroupingSettings) -> bool:
+        """Whether the round would make a group, and a reading is of a later time, by a clock no worse than theirs."""
+        together = self._together(settings)
+        if len(together) < MIN_ANCHORS or reading.time_replaced:
+            return False
+        worst_us = max(_skew_us(one) for one in together)
+        is_later = reading.measured_at_us - together[0].measured_at_us > settings.max_reading_age_us
+        return is_later and _skew_us(reading) <= max(worst_us, settings.max_reading_age_us)
 
     def _remember(self, identity: Seen, settings: GroupingSettings) -> None:
         if len(self.seen) >= MAX_SEEN:
@@ -212,33 +198,33 @@ class Rounds:
             del self.seen[next(iter(self.seen))]
         self.seen[identity] = None
 
-    def _close(self) -> list[Outcome]:
-        """End the round: a group where three anchors or more are in, else its readings carry over to the next."""
+    def _close(self, settings: GroupingSettings) -> list[Outcome]:
+        """End the round: a group where three anchors or more agree, else its readings carry over to the next."""
         self.opened_at_us = 0
         for anchor in self.heard:
             self.heard[anchor] += 1
         for anchor in self.open:
             self.heard[anchor] = 0
         self.heard = {anchor: silent for anchor, silent in self.heard.items() if silent < FORGET_AFTER_ROUNDS}
-        if len(self.open) < MIN_ANCHORS:
+        together = self._together(settings)
+        if len(together) < MIN_ANCHORS:
+            self.carried = set(self.open)
             return []
-        readings = sorted(self.open.values(), key=lambda one: (one.measured_at_us, one.kafka_time_us, one.anchor))
-        self.open = {}
+        odd = self.open.keys() - {reading.anchor for reading in together}
+        detail = f"more than {settings.max_reading_age_us / 1e6:g} s apart from most readings of its round"
+        rejected = [_reject(self.open[anchor], Reason.STALE, detail) for anchor in sorted(odd)]
+        self.open, self.carried = {}, set()
         self.rounds = min(self.rounds + 1, NEW_FOR_ROUNDS)
-        return [Group(readings[0].tag, readings)]
+        return [Group(together[0].tag, together), *rejected]
 
     def _drop(self, reading: Reading, reason: Reason, detail: str) -> Rejected:
         del self.open[reading.anchor]
+        self.carried.discard(reading.anchor)
         return _reject(reading, reason, detail)
-
-    def _too_few(self) -> str:
-        return f"{len(self.open)} of {MIN_ANCHORS} anchors in time: {', '.join(sorted(self.open))}"
 
 
 def _skew_us(reading: Reading) -> int:
-    """Return how far a reading's time is from its Kafka time; a replaced time is no evidence, and counts as worst."""
-    if reading.time_replaced:
-        return _NO_CLOCK_US
+    """Return how far a reading's time is from its Kafka time; one that was replaced is no evidence, and counts as 0."""
     return abs(reading.measured_at_us - reading.kafka_time_us)
 
 

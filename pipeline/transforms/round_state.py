@@ -23,6 +23,7 @@ def to_bytes(rounds: Rounds) -> bytes:
         seen_index=[index[anchor] for anchor, _, _ in rounds.seen],
         seen_measured_at_us=[measured_at_us for _, measured_at_us, _ in rounds.seen],
         seen_distance_m=[distance_m for _, _, distance_m in rounds.seen],
+        carried=sorted(rounds.carried),
     )
     return state.SerializeToString()
 
@@ -35,6 +36,7 @@ def from_bytes(data: bytes) -> Rounds:
     names = list(state.seen_anchor)
     return Rounds(
         open={reading.anchor: reading for reading in unpack(state.open)},
+        carried=set(state.carried),
         opened_at_us=state.opened_at_us,
         clock_us=state.clock_us,
         newest_us=state.newest_us,
