@@ -13,6 +13,7 @@ from pipeline.kafka_client import UnsupportedPropertyError
 from pipeline.preflight import PreflightError, preflight, require_service
 from pipeline.site import SiteError, load_site
 
+_TALKATIVE = {"apache_beam", "PrismRunner", "root"}
 _NOISE = (
     "crcmod package not found",  # a checksum for file formats that are not used here
     "garbage collected without being shut down",  # Beam's Java worker says so of its own connections
@@ -40,9 +41,13 @@ def main(argv: Sequence[str]) -> int:
 def _configure_logging(level: int) -> None:
     """Log to standard error, and of Beam and its engine only what a person can use, unless all is asked for."""
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    if level <= logging.DEBUG:
-        return
-    for name in ("apache_beam", "PrismRunner"):
-        logging.getLogger(name).setLevel(max(level, logging.WARNING))
-    for logger in (logging.getLogger(), logging.getLogger("PrismRunner")):
-        logger.addFilter(lambda record: not any(noise in record.getMessage() for noise in _NOISE))
+    if level > logging.DEBUG:
+        for handler in logging.getLogger().handlers:  # a logger's own filter would not see what others log
+            handler.addFilter(_is_of_use)
+
+
+def _is_of_use(record: logging.LogRecord) -> bool:
+    if record.name.partition(".")[0] in _TALKATIVE and record.levelno < logging.WARNING:
+        return False
+    text = record.getMessage()
+    return not any(noise in text for noise in _NOISE)
