@@ -184,8 +184,10 @@ class Rounds:
 
     def _is_over(self, reading: Reading, settings: GroupingSettings) -> bool:
         """Whether the round would make a group, and a reading is of a later time, by a clock no worse than theirs."""
+        if reading.time_replaced or len(self.open) < MIN_ANCHORS:
+            return False  # asked of every reading: most rounds need not be sorted for the answer
         together = self._together(settings)
-        if len(together) < MIN_ANCHORS or reading.time_replaced:
+        if len(together) < MIN_ANCHORS:
             return False
         worst_us = max(_skew_us(one) for one in together)
         is_later = reading.measured_at_us - together[0].measured_at_us > settings.max_reading_age_us
