@@ -28,8 +28,11 @@ BRIDGE := tests/integration/bridge
 export BEAM_RTLS_TOOLS := $(CURDIR)/$(TOOLS)
 
 VENV_STAMP := $(VENV)/.installed
-EXPANSION_STAMP := $(TOOLS)/expansion-$(BEAM_VERSION).stamp
+JAVA_SIDE_STAMP := $(TOOLS)/beam-$(BEAM_VERSION).stamp
 BROKER_STAMP := $(TOOLS)/broker.stamp
+# Whole, and no newer than the newest that Beam's runner knows here.
+FLINK_VERSION := 1.19.3
+FLINK_STAMP := $(TOOLS)/flink-$(FLINK_VERSION).stamp
 PRISM_STAMP := $(TOOLS)/prism-$(BEAM_VERSION).stamp
 BRIDGE_STAMP := $(BRIDGE)/node_modules/.installed
 
@@ -54,15 +57,19 @@ help: ## this list
 	@echo
 	@echo 'run-direct: DURATION=60 SITE=anchors/demo.yaml TAGS=10 MODE=round|three SIMULATE="simulator options"'
 	@echo '            KAFKA_PORT=19092 KAFKA_CONTROLLER_PORT=19093 EXPANSION_PORT=18097'
+	@echo 'run-flink:  the same, and PARALLELISM=2 BACKEND=hashmap|rocksdb SAVEPOINT=path'
+	@echo '            FLINK_MASTER=host:port KAFKA_BOOTSTRAP=host:port KAFKA_OUT_BOOTSTRAP=host:port WORKER_POOL=host:port'
+	@echo '            FLINK_PORT=18081 FLINK_RPC_PORT=16123 WORKER_POOL_PORT=50000'
 	@echo 'test:       ARGS="-k name"'
 
 # --- what it takes -------------------------------------------------------------------------------------------------
 
-.PHONY: venv jars prism setup
+.PHONY: venv jars flink prism setup
 venv: $(VENV_STAMP) ## the virtual environment .venv with the package in it
-jars: $(EXPANSION_STAMP) $(BROKER_STAMP) ## the Java side: Beam's expansion service with KafkaIO, and a Kafka broker
+jars: $(JAVA_SIDE_STAMP) $(BROKER_STAMP) ## the Java side of Beam (KafkaIO, Flink runner), and a Kafka broker
+flink: $(FLINK_STAMP) ## a Flink distribution
 prism: $(PRISM_STAMP) ## Prism, Beam's local runner for streaming
-setup: venv jars prism ## all of these
+setup: venv jars flink prism ## all of these
 
 $(VENV_STAMP): setup.py pyproject.toml constraints.txt $(wildcard proto/*.proto)
 	@command -v $(PYTHON) >/dev/null || $(call missing,venv,$(PYTHON) is missing: install Python 3.10 or later or name one with PYTHON=python3.11)
@@ -88,18 +95,18 @@ define need_java
 @mkdir -p $(LOGS)
 endef
 
-$(EXPANSION_STAMP): runners/flink/pom.xml runners/settings.xml
-	$(call need_java,expansion)
-	@$(call say,expansion,building the Java expansion service (the first time Maven fetches some 1000 files))
-	@$(MAVEN) -f runners/flink/pom.xml -Dbeam.version=$(BEAM_VERSION) package 2>&1 \
-		| $(call counted,expansion,Downloaded from,files fetched) || $(call see_log,expansion)
-	@mv runners/flink/target/beam-rtls-expansion-$(BEAM_VERSION).jar $(TOOLS)/expansion.jar
-	@rm -rf runners/flink/target $(TOOLS)/expansion-*.stamp
+$(JAVA_SIDE_STAMP): runners/flink/pom.xml runners/settings.xml
+	$(call need_java,beam)
+	@$(call say,beam,building the Java side of Beam (the first time Maven fetches some 1000 files))
+	@$(MAVEN) -f runners/flink/pom.xml -Dbeam.version=$(BEAM_VERSION) -Dflink.minor=$(basename $(FLINK_VERSION)) package 2>&1 \
+		| $(call counted,beam,Downloaded from,files fetched) || $(call see_log,beam)
+	@mv runners/flink/target/beam-rtls-java-$(BEAM_VERSION).jar $(TOOLS)/beam.jar
+	@rm -rf runners/flink/target $(TOOLS)/beam-*.stamp
 	@touch $@
-	@$(call say,expansion,done)
+	@$(call say,beam,done)
 
 # After the other one: two Mavens at once may spoil the files that both of them fetch.
-$(BROKER_STAMP): runners/direct/pom.xml runners/settings.xml | $(EXPANSION_STAMP)
+$(BROKER_STAMP): runners/direct/pom.xml runners/settings.xml | $(JAVA_SIDE_STAMP)
 	$(call need_java,broker)
 	@$(call say,broker,collecting the jars of the Kafka broker)
 	@rm -rf $(TOOLS)/broker
@@ -107,6 +114,19 @@ $(BROKER_STAMP): runners/direct/pom.xml runners/settings.xml | $(EXPANSION_STAMP
 		| $(call counted,broker,Downloaded from,files fetched) || $(call see_log,broker)
 	@touch $@
 	@$(call say,broker,done)
+
+# The Python package is a whole Flink distribution; what it takes to run are its jars.
+$(FLINK_STAMP): $(VENV_STAMP)
+	@mkdir -p $(LOGS)
+	@rm -rf $(TOOLS)/flink $(TOOLS)/flink-*.stamp $(TOOLS)/flink-download
+	@$(call say,flink,fetching Flink $(FLINK_VERSION) (230 MB))
+	@$(VENV_PYTHON) -m pip download --disable-pip-version-check --progress-bar off --no-deps --no-binary ':all:' \
+		-d $(TOOLS)/flink-download apache-flink-libraries==$(FLINK_VERSION) >$(LOGS)/flink.log 2>&1 || $(call see_log,flink)
+	@tar -xzf $(TOOLS)/flink-download/*.tar.gz -C $(TOOLS)/flink-download
+	@mv $(TOOLS)/flink-download/*/deps/lib $(TOOLS)/flink
+	@rm -rf $(TOOLS)/flink-download
+	@touch $@
+	@$(call say,flink,done)
 
 # Go checks what it fetches against a checksum database. Where only that is out of reach, it is done without and said;
 # a checksum that does not match stays an error.
@@ -135,9 +155,12 @@ $(BRIDGE_STAMP): $(BRIDGE)/package.json
 
 # --- what to do with it --------------------------------------------------------------------------------------------
 
-.PHONY: run-direct test lint
-run-direct: setup ## Kafka, simulator, pipeline and a live table; until Ctrl-C or for DURATION seconds
+.PHONY: run-direct run-flink test lint
+run-direct: venv jars prism ## Kafka, simulator, pipeline and a live table; until Ctrl-C or for DURATION seconds
 	@exec $(VENV_PYTHON) -m runners.direct $(ARGS)
+
+run-flink: venv jars flink ## the same on a real Flink cluster
+	@exec $(VENV_PYTHON) -m runners.flink $(ARGS)
 
 test: setup $(BRIDGE_STAMP) | $(filter lint,$(MAKECMDGOALS)) ## all tests, those on real Kafka too
 	@$(VENV_PYTHON) -m pytest $(ARGS)

@@ -96,6 +96,8 @@ setup(
         "ConfigArgParse",  # one setting from flag, environment or file, in that order
         "confluent-kafka",  # the checks before a run, the simulator, the live table
         "javaproperties",  # the properties files of Kafka's Java client, as Java reads them
+        "requests",  # Flink's REST interface
+        "requests-toolbelt",  # a jar of 160 MB uploaded as it is read
         "tenacity",  # trying again, for so long and no longer
         "tqdm",  # progress of long work
     ],
@@ -109,7 +111,7 @@ setup(
             "build",  # the package, as a front end builds it
             "cryptography",  # certificates for a broker with TLS
         ],
-        "lint": ["ruff", "mypy", "types-PyYAML", "types-protobuf", "types-setuptools", "types-tqdm"],
+        "lint": ["ruff", "mypy", "types-PyYAML", "types-protobuf", "types-requests", "types-setuptools", "types-tqdm"],
     },
     entry_points={"console_scripts": ["beam-rtls=pipeline.commands:main"]},
     cmdclass={"generate_proto": GenerateProto, "build": Build, "sdist": Sdist},

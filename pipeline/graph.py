@@ -8,7 +8,7 @@ import apache_beam as beam
 
 import pipeline.transforms.coders  # noqa: F401  (registers the row coders)
 from pipeline.settings import GraphSettings
-from pipeline.site import Site
+from pipeline.site import SiteSource
 from pipeline.transforms import decode, encode, group, trilaterate
 from pipeline.transforms.outputs import REJECTED
 
@@ -22,7 +22,7 @@ class Ends:
     rejected: beam.PTransform
 
 
-def build(pipeline: beam.Pipeline, ends: Ends, site: Site, settings: GraphSettings) -> None:
+def build(pipeline: beam.Pipeline, ends: Ends, site: SiteSource, settings: GraphSettings) -> None:
     """Add the dataflow to a pipeline.
 
     The labels are an interface: a savepoint finds its state by them.

@@ -40,8 +40,8 @@ class PreflightError(RuntimeError):
     """Kafka is not as the run needs it; the message says what was expected and how to mend it."""
 
 
-def preflight(settings: KafkaSettings, wait_s: float = 0.0) -> None:
-    """Check both clusters and commit the offsets to start from.
+def preflight(settings: KafkaSettings, wait_s: float = 0.0, *, resumes: bool = False) -> None:
+    """Check both clusters and commit the offsets to start from; a run that resumes from a savepoint knows its own.
 
     Brokers and topics that are not there yet are waited for.
 
@@ -54,6 +54,8 @@ def preflight(settings: KafkaSettings, wait_s: float = 0.0) -> None:
     _await_topics(wait_s, source, settings.data_topic)
     _await_topics(wait_s, sink, settings.positions_topic, settings.rejected_topic)
     _require_append_time(source, settings.data_topic)
+    if resumes:
+        return
     try:
         _commit_offsets(source, settings)
     except KafkaException as error:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 
 from pipeline.positioning.rounds import GroupingSettings
 from pipeline.positioning.trilateration import SolverSettings
 
 OFFSETS = ("latest", "earliest", "committed")
-RUNNERS = ("prism",)
+RUNNERS = ("prism", "flink")
+STATE_CACHE_MB = 100
+"""Of each Python worker process."""
+WATERMARK_INTERVAL_MS = 50
+MAX_PARALLELISM = 128
+"""Flink's number of key groups, and of splits of the source: part of the savepoint's contract."""
 _OURS = "the pipeline sets it, so that nothing is lost or doubled"
 RESERVED_PROPERTIES = {
     "bootstrap.servers": "use --bootstrap-servers and --output-bootstrap-servers",
@@ -68,6 +74,8 @@ class KafkaSettings:
         dropped the records there, the next that it has are read, not the newest.
         """
         return {
+            # Records come in small batches: Flink's source hands them over one by one under a lock that bundles need.
+            "fetch.min.bytes": "1000000",
             "fetch.max.wait.ms": "25",
             **self.properties,
             "bootstrap.servers": self.bootstrap_servers,
@@ -98,12 +106,11 @@ class GraphSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class RunnerSettings:
-    """Which engine runs the graph, and where its helpers are."""
+class PrismSettings:
+    """Beam's local runner, and where its helpers are."""
 
-    runner: str = "prism"
     expansion_service: str = "localhost:8097"
-    prism_location: str | None = None
+    location: str | None = None
 
     def beam_options(self) -> list[str]:
         """Return the pipeline options as Beam's command line."""
@@ -111,11 +118,64 @@ class RunnerSettings:
             "--runner=PrismRunner",
             "--environment_type=LOOPBACK",
             "--streaming",
-            "--max_cache_memory_usage_mb=100",  # none by default: every state read would be a round trip
+            _state_cache(),
         ]
-        if self.prism_location:
-            options.append(f"--prism_location={self.prism_location}")
+        if self.location:
+            options.append(f"--prism_location={self.location}")
         return options
+
+
+@dataclass(frozen=True, slots=True)
+class FlinkSettings:
+    """A Flink cluster, how the job is laid out on it, and what it starts from.
+
+    What belongs to the cluster stays with its configuration: storage of checkpoints, state backend, restart strategy.
+    The parallelism is not written into the job, so that the same job can be started with another.
+    """
+
+    java_jar: Path
+    master: str = "http://localhost:8081"
+    job_name: str = "beam-rtls"
+    parallelism: int | None = None
+    savepoint: str | None = None
+    worker_pool: str = "localhost:50000"
+    worker_processes: int = 2
+    checkpoint_interval_s: float = 10.0
+    bundle_time_ms: int = 10
+    bundle_size: int = 1000
+    output_jar: Path | None = None
+    detach: bool = False
+
+    def beam_options(self) -> list[str]:
+        """Return the pipeline options as Beam's command line."""
+        return [
+            "--runner=FlinkRunner",
+            "--flink_master=[auto]",  # the cluster that the jar is run on
+            "--flink_submit_uber_jar",
+            f"--flink_job_server_jar={self.java_jar}",
+            f"--job_name={self.job_name}",
+            "--streaming",
+            # Python runs in the worker pool beside each TaskManager, KafkaIO's Java inside the TaskManager itself.
+            "--environment_type=EXTERNAL",
+            f"--environment_config={self.worker_pool}",
+            f"--sdk_worker_parallelism={self.worker_processes}",
+            _state_cache(),
+            f"--max_bundle_time_mills={self.bundle_time_ms}",
+            f"--max_bundle_size={self.bundle_size}",
+            f"--max_parallelism={MAX_PARALLELISM}",
+            f"--checkpointing_interval={round(self.checkpoint_interval_s * 1000)}",
+            "--checkpointing_mode=EXACTLY_ONCE",
+            "--externalized_checkpoints_enabled",
+            "--retain_externalized_checkpoints_on_cancellation",
+            # Else a bundle's output would be kept in the checkpoint, and written again by whoever resumes from it.
+            "--finish_bundle_before_checkpointing",
+            f"--auto_watermark_interval={WATERMARK_INTERVAL_MS}",
+        ]
+
+
+def _state_cache() -> str:
+    """There is none by default: every state read would be a round trip."""
+    return f"--max_cache_memory_usage_mb={STATE_CACHE_MB}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,4 +184,4 @@ class RunSettings:
 
     kafka: KafkaSettings
     graph: GraphSettings
-    runner: RunnerSettings
+    runner: PrismSettings | FlinkSettings

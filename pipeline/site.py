@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +23,8 @@ __all__ = [
     "Problem",
     "Site",
     "SiteError",
+    "SiteFile",
+    "SiteSource",
     "check_site",
     "examine_site",
     "load_site",
@@ -51,6 +53,22 @@ class Site:
     anchors: Mapping[str, Anchor]
     tag_height_m: float | None = None
     max_distance_m: float = DEFAULT_MAX_DISTANCE_M
+
+
+SiteSource = Callable[[], Site]
+"""Where a worker gets the site map from; it is asked when the worker starts."""
+
+
+@dataclass(frozen=True, slots=True)
+class SiteFile:
+    """A site map as a file that every worker can read: a ``SiteSource``."""
+
+    path: Path
+    tag_height_m: float | None = None
+
+    def __call__(self) -> Site:
+        """Return what :func:`load_site` makes of it, and raise what that raises."""
+        return load_site(self.path, self.tag_height_m)
 
 
 class SiteError(ValueError):

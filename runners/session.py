@@ -78,14 +78,26 @@ class Session:
         )
         return self.command("simulate", arguments, may_end=True)
 
-    def watch(self, bootstrap_servers: str, duration_s: float | None) -> Summary:
-        """Show what comes, until the duration is over or the run is asked to end.
+    def watch(
+        self,
+        bootstrap_servers: str,
+        duration_s: float | None,
+        output_bootstrap_servers: str | None = None,
+        *,
+        truth: bool = True,
+    ) -> Summary:
+        """Show what comes, until the duration is over or the run is asked to end; without truth, no errors are known.
 
         Raises:
             WatchError: no positions, or not what they should be.
             ProcessError: a child has died.
         """
-        settings = WatchSettings(bootstrap_servers, bootstrap_servers, truth_topic=TRUTH_TOPIC, duration_s=duration_s)
+        settings = WatchSettings(
+            bootstrap_servers,
+            output_bootstrap_servers or bootstrap_servers,
+            truth_topic=TRUTH_TOPIC if truth else None,
+            duration_s=duration_s,
+        )
         return watch(settings, self._stopped.is_set, self.children.check)
 
 

@@ -102,7 +102,7 @@ def run_graph(
     """Run the whole graph on an engine and hand what comes out to the checks; strict unless told otherwise."""
     pipeline = engine(name)
     ends = Ends(source, Check(positions), Check(rejected))
-    build(pipeline, ends, site, settings or GraphSettings(strict=True))
+    build(pipeline, ends, lambda: site, settings or GraphSettings(strict=True))
     result = pipeline.run()
     result.wait_until_finish()
     return result

@@ -221,7 +221,7 @@ def test_counters_tell_what_happened() -> None:
 def test_labels_and_coders_are_an_interface() -> None:
     """A renamed step loses its state in a savepoint; a pickled element loses it with the next version of Python."""
     pipeline = engine(FN_API)
-    build(pipeline, Ends(batch(blink(0.0)), Check(nothing), Check(nothing)), DEMO, GraphSettings())
+    build(pipeline, Ends(batch(blink(0.0)), Check(nothing), Check(nothing)), lambda: DEMO, GraphSettings())
     coders: dict[str, str] = {}
 
     class Visitor(beam.pipeline.PipelineVisitor):

@@ -29,14 +29,28 @@ MAY_IMPORT = {
     "graph": {"site", "settings", "transforms"},
     "kafka": {"model", "settings", "graph"},
     "preflight": {"settings", "kafka_client"},
-    "execute": {"site", "settings", "graph", "kafka"},
-    "commands": {"site", "wire", "positioning", "simulation", "kafka_client", "settings", "preflight", "execute"},
+    "prism": {"site", "settings", "graph", "kafka"},
+    "portable_jar": {"site", "settings", "graph", "kafka"},
+    "flink_rest": set(),
+    "flink": {"site", "settings", "flink_rest", "portable_jar"},
+    "worker_pool": set(),
+    "commands": {
+        *("site", "wire", "positioning", "simulation", "kafka_client", "settings", "preflight"),
+        *("prism", "flink", "flink_rest", "portable_jar", "worker_pool"),
+    },
     "__main__": {"commands"},
     "runners.__init__": set(),
     "runners.processes": set(),
     "runners.live": {"kafka_client", "wire"},
     "runners.session": {"runners.processes", "runners.live"},
-    "runners.direct": {"runners.processes", "runners.live", "runners.session", "commands.arguments"},
+    "runners.variables": {"commands.arguments"},
+    "runners.direct": {
+        *("runners.processes", "runners.live", "runners.session", "runners.variables", "commands.arguments"),
+    },
+    "runners.flink": {
+        *("runners.processes", "runners.live", "runners.session", "runners.variables", "runners.direct"),
+        *("commands.arguments", "flink_rest"),
+    },
 }
 
 

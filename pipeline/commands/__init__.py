@@ -1,6 +1,6 @@
 """The ``beam-rtls`` command and its subcommands.
 
-Each has a module of its name with ``main(argv) -> exit code``, and one named ``…_arguments`` with
+Each has a module of its name (- as _) with ``main(argv) -> exit code``, and one named ``…_arguments`` with
 ``new_argument_parser()``.
 """
 
@@ -12,9 +12,17 @@ from collections.abc import Sequence
 
 COMMANDS = {
     "run": "run the pipeline: readings from Kafka in, positions to Kafka out",
+    "flink": "look after the job on a Flink cluster: status, savepoint, stop, resume",
+    "worker-pool": "start Python workers for a Flink TaskManager",
+    "preflight": "check Kafka, and settle where a first start reads from",
     "simulate": "publish what real anchors would publish, or write it to a log",
     "check": "say what is wrong with a site map, line by line",
 }
+
+
+def module_of(command: str) -> str:
+    """Return the name of a command's module."""
+    return command.replace("-", "_")
 
 
 def usage() -> str:
@@ -25,7 +33,7 @@ def usage() -> str:
         "Positions of UWB tags from distance readings in Kafka.",
         "",
         "commands:",
-        *(f"  {name:<10} {what}" for name, what in COMMANDS.items()),
+        *(f"  {name:<12} {what}" for name, what in COMMANDS.items()),
         "",
         "beam-rtls COMMAND --help tells the rest.",
     ]
@@ -44,6 +52,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         print(f"beam-rtls: {problem}\n\n{usage()}", file=sys.stderr)
         return 2
-    module = importlib.import_module(f"pipeline.commands.{arguments[0]}")
+    module = importlib.import_module(f"pipeline.commands.{module_of(arguments[0])}")
     result: int = module.main(arguments[1:])
     return result

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import configargparse
 
-from pipeline.commands import COMMANDS
+from pipeline.commands import COMMANDS, module_of
 
 ENVIRONMENT_PREFIX = "BEAM_RTLS_"
 OTHER_VARIABLES = frozenset({"BEAM_RTLS_LOGS", "BEAM_RTLS_TOOLS"})
@@ -93,7 +93,7 @@ def variables(parser: argparse.ArgumentParser) -> frozenset[str]:
 
 def parser_of(command: str) -> argparse.ArgumentParser:
     """Return a new parser of any subcommand; loaded by name, for the subcommands' modules import this one."""
-    module = importlib.import_module(f"pipeline.commands.{command}_arguments")
+    module = importlib.import_module(f"pipeline.commands.{module_of(command)}_arguments")
     parser: argparse.ArgumentParser = module.new_argument_parser()
     return parser
 
@@ -145,6 +145,22 @@ def server(text: str) -> str:
     """
     _check_address(text, f"expected HOST:PORT, got {text!r}")
     return text
+
+
+def web_address(text: str) -> str:
+    """Parse ``http://HOST:PORT``; a plain ``HOST:PORT`` is taken for http.
+
+    Raises:
+        argparse.ArgumentTypeError: where it is none.
+    """
+    scheme, separator, rest = text.rpartition("://")
+    address = rest.rstrip("/")
+    if separator and scheme not in {"http", "https"}:
+        raise argparse.ArgumentTypeError(f"expected http://HOST:PORT, got {text!r}")
+    host = address.partition("/")[0]
+    if not (scheme == "https" and ":" not in host):
+        _check_address(host, f"expected http://HOST:PORT, got {text!r}")
+    return f"{scheme or 'http'}://{address}"
 
 
 def _check_address(address: str, problem: str) -> None:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import importlib
+import json
 import logging
+import signal
 import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
-from pipeline.commands.run_arguments import parse
+from pipeline.commands.run_arguments import RunArguments, parse
+from pipeline.flink_rest import ENTRY_CLASS, Flink, FlinkError
 from pipeline.kafka_client import UnsupportedPropertyError
 from pipeline.preflight import PreflightError, preflight, require_service
-from pipeline.site import SiteError, load_site
+from pipeline.settings import FlinkSettings, PrismSettings
+from pipeline.site import SiteError, SiteFile
 
-_TALKATIVE = {"apache_beam", "PrismRunner", "root"}
+_LOG = logging.getLogger(__name__)
+_TALKATIVE = {"apache_beam", "PrismRunner", "root", "urllib3", "ExpansionService"}
 _NOISE = (
     "crcmod package not found",  # a checksum for file formats that are not used here
+    "Unparseable argument",  # an option of the runner's Java side, which Python hands on without knowing it
     "garbage collected without being shut down",  # Beam's Java worker says so of its own connections
 )
 
@@ -24,18 +31,70 @@ def main(argv: Sequence[str]) -> int:
     """Run until stopped. Exit code 0 after SIGINT or SIGTERM, 1 where the run failed, 2 where it was called wrongly."""
     arguments = parse(argv)
     _configure_logging(arguments.log_level)
+    site = SiteFile(arguments.anchors.absolute(), arguments.tag_height_m)
+    run = _on_prism if isinstance(arguments.settings.runner, PrismSettings) else _on_flink
     try:
-        site = load_site(arguments.anchors, tag_height_m=arguments.tag_height_m)
-        loading = threading.Thread(target=importlib.import_module, args=("pipeline.execute",))
-        loading.start()  # Beam takes seconds to load, and what is checked here takes time as well
-        preflight(arguments.settings.kafka, arguments.start_wait_s)
-        require_service(arguments.settings.runner.expansion_service, arguments.start_wait_s)
-    except (SiteError, PreflightError, UnsupportedPropertyError) as error:
+        return run(site, arguments)
+    except (SiteError, PreflightError, UnsupportedPropertyError, FlinkError) as error:
         print(f"beam-rtls run: {error}", file=sys.stderr)
         return 1
-    from pipeline.execute import execute  # noqa: PLC0415
 
-    return execute(site, arguments.settings)
+
+def _on_prism(site: SiteFile, arguments: RunArguments) -> int:
+    prism = arguments.settings.runner
+    assert isinstance(prism, PrismSettings)
+    _check_site(site)
+    _load_meanwhile("pipeline.prism")
+    preflight(arguments.settings.kafka, arguments.start_wait_s)
+    require_service(prism.expansion_service, arguments.start_wait_s)
+    from pipeline.prism import run_on_prism  # noqa: PLC0415
+
+    return run_on_prism(site, arguments.settings, prism)
+
+
+def _on_flink(site: SiteFile, arguments: RunArguments) -> int:
+    flink = arguments.settings.runner
+    assert isinstance(flink, FlinkSettings)
+    if flink.output_jar is not None:
+        return _write_jar(site, arguments, flink, flink.output_jar)
+    _check_site(site)
+    _load_meanwhile("pipeline.flink")
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    preflight(arguments.settings.kafka, arguments.start_wait_s, resumes=flink.savepoint is not None)
+    from pipeline.flink import follow, submit  # noqa: PLC0415
+
+    cluster = Flink(flink.master)
+    job_id = submit(cluster, site, arguments.settings, flink)
+    print(json.dumps({"job_id": job_id, "web_ui": f"{cluster.address}/#/job/{job_id}/overview"}), flush=True)
+    if flink.detach:
+        return 0
+    _LOG.info("following job %s; Ctrl-C cancels it", job_id)
+    return follow(cluster, job_id, stopped)
+
+
+def _write_jar(site: SiteFile, arguments: RunArguments, flink: FlinkSettings, output: Path) -> int:
+    """Write the job's jar. The map is on the workers, and where it is here as well, it is checked."""
+    if arguments.anchors.exists():
+        _check_site(site)
+    elif not arguments.anchors.is_absolute():
+        raise SiteError(f"{arguments.anchors} is not here; for a map that only the workers have, give its whole path")
+    from pipeline.portable_jar import write_portable_jar  # noqa: PLC0415
+
+    write_portable_jar(site, arguments.settings, flink, output)
+    _LOG.info("wrote %s; its main class is %s", output, ENTRY_CLASS)
+    return 0
+
+
+def _check_site(site: SiteFile) -> None:
+    loaded = site()
+    _LOG.info("site %s: %d anchors", loaded.name, len(loaded.anchors))
+
+
+def _load_meanwhile(module: str) -> None:
+    """Load what needs Beam while other checks go on: it takes seconds."""
+    threading.Thread(target=importlib.import_module, args=(module,)).start()
 
 
 def _configure_logging(level: int) -> None:

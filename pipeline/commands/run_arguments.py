@@ -7,32 +7,30 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
-import javaproperties
-
-from pipeline.commands.arguments import (
-    existing_file,
-    kafka_property,
-    new_parser,
-    number,
-    refuse_unknown_variables,
-    server,
-    servers,
-)
+from pipeline.commands.arguments import existing_file, new_parser, number, refuse_unknown_variables, server
+from pipeline.commands.flink_arguments import add_flink_master
+from pipeline.commands.kafka_arguments import add_kafka_arguments, kafka_settings
 from pipeline.positioning.rounds import GroupingMode, GroupingSettings
 from pipeline.positioning.trilateration import SolverSettings
-from pipeline.settings import OFFSETS, RUNNERS, GraphSettings, KafkaSettings, RunnerSettings, RunSettings
+from pipeline.settings import MAX_PARALLELISM, RUNNERS, FlinkSettings, GraphSettings, PrismSettings, RunSettings
 
 _EXAMPLE = """\
 example:
   beam-rtls run --anchors anchors/demo.yaml --bootstrap-servers broker:10920 \\
       --output-bootstrap-servers broker2:9094
 
+on Flink, with a worker pool beside each TaskManager:
+  beam-rtls run --runner flink --flink-master jobmanager:8081 --java-jar .tools/beam.jar \\
+      --anchors /srv/site.yaml --bootstrap-servers broker:10920 --detach
+
 with TLS and SASL (properties as of Kafka's Java client; stores PEM or PKCS12):
   beam-rtls run … --kafka-properties cluster.properties \\
       --kafka-property sasl.mechanism=SCRAM-SHA-512
 """
+
+_PRISM_ONLY = ("prism",)
+_FLINK_ONLY = ("java_jar", "parallelism", "savepoint", "output_jar", "detach")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,7 @@ def parse(argv: Sequence[str]) -> RunArguments:
     refuse_unknown_variables(parser)
     given = parser.parse_args(list(argv))
     try:
-        settings = RunSettings(_kafka(given), _graph(given), _runner(given))
+        settings = RunSettings(kafka_settings(given), _graph(given), _runner(given))
     except (OSError, ValueError) as error:
         parser.error(str(error))
     return RunArguments(
@@ -61,24 +59,6 @@ def parse(argv: Sequence[str]) -> RunArguments:
         log_level=getattr(logging, given.log_level),
         start_wait_s=given.start_wait,
         settings=settings,
-    )
-
-
-def _kafka(given: argparse.Namespace) -> KafkaSettings:
-    properties = _properties(given.kafka_properties, given.kafka_property)
-    output_properties = properties
-    if given.output_kafka_properties or given.output_kafka_property:
-        output_properties = _properties(given.output_kafka_properties, given.output_kafka_property)
-    return KafkaSettings(
-        bootstrap_servers=given.bootstrap_servers,
-        output_bootstrap_servers=given.output_bootstrap_servers or given.bootstrap_servers,
-        group_id=given.group_id,
-        offset=given.offset,
-        data_topic=given.data_topic,
-        positions_topic=given.positions_topic,
-        rejected_topic=given.rejected_topic,
-        properties=MappingProxyType(properties),
-        output_properties=MappingProxyType(output_properties),
     )
 
 
@@ -97,12 +77,36 @@ def _graph(given: argparse.Namespace) -> GraphSettings:
     )
 
 
-def _runner(given: argparse.Namespace) -> RunnerSettings:
-    return RunnerSettings(
-        runner=given.runner,
-        expansion_service=given.expansion_service,
-        prism_location=given.prism,
+def _runner(given: argparse.Namespace) -> PrismSettings | FlinkSettings:
+    if given.runner == "prism":
+        _refuse_others(given, "flink", _FLINK_ONLY)
+        return PrismSettings(expansion_service=given.expansion_service, location=given.prism)
+    _refuse_others(given, "prism", _PRISM_ONLY)
+    if given.java_jar is None:
+        raise ValueError("--runner flink needs --java-jar FILE, the Java side (make jars builds .tools/beam.jar)")
+    if given.output_jar and (given.savepoint or given.parallelism):
+        raise ValueError("--output-jar submits nothing; --savepoint and --parallelism are given when the jar is run")
+    return FlinkSettings(
+        java_jar=Path(given.java_jar),
+        master=given.flink_master,
+        job_name=given.job_name,
+        parallelism=given.parallelism,
+        savepoint=given.savepoint,
+        worker_pool=given.worker_pool,
+        worker_processes=given.worker_processes,
+        checkpoint_interval_s=given.checkpoint_interval,
+        bundle_time_ms=given.bundle_time,
+        bundle_size=given.bundle_size,
+        output_jar=given.output_jar,
+        detach=given.detach,
     )
+
+
+def _refuse_others(given: argparse.Namespace, runner: str, names: Sequence[str]) -> None:
+    """Refuse what only another runner understands."""
+    for name in names:
+        if getattr(given, name) not in (None, False):
+            raise ValueError(f"--{name.replace('_', '-')} belongs to --runner {runner}")
 
 
 def new_argument_parser() -> argparse.ArgumentParser:
@@ -114,9 +118,10 @@ def new_argument_parser() -> argparse.ArgumentParser:
         _EXAMPLE,
     )
     _add_site(parser)
-    _add_kafka(parser)
+    add_kafka_arguments(parser)
     _add_positioning(parser)
     _add_runner(parser)
+    _add_flink(parser)
     return parser
 
 
@@ -130,47 +135,6 @@ def _add_site(parser: argparse.ArgumentParser) -> None:
         help="site map: YAML, or CSV anchor_id,x,y[,z]; metres",
     )
     site.add_argument("--tag-height", type=number(), metavar="M", help="height (m) of the tags, in place of the map's")
-
-
-def _add_kafka(parser: argparse.ArgumentParser) -> None:
-    kafka = parser.add_argument_group("Kafka")
-    kafka.add_argument("--bootstrap-servers", type=servers, required=True, metavar="HOST:PORT", help="input brokers")
-    kafka.add_argument(
-        "--output-bootstrap-servers",
-        type=servers,
-        metavar="HOST:PORT",
-        help="output brokers; the input brokers where not given",
-    )
-    kafka.add_argument(
-        "--group-id",
-        default="beam-rtls",
-        metavar="NAME",
-        help="consumer group that holds where the run started; one run a group",
-    )
-    kafka.add_argument(
-        "--offset",
-        choices=OFFSETS,
-        default="latest",
-        help="where a first start reads from; committed: where this group was last started",
-    )
-    kafka.add_argument("--data-topic", metavar="NAME", default="packet_data", help="readings in")
-    kafka.add_argument("--positions-topic", metavar="NAME", default="out_data", help="positions out")
-    kafka.add_argument(
-        "--rejected-topic", metavar="NAME", default="out_rejected", help="what gave no position, with the reason"
-    )
-    for prefix, file, single in (
-        ("", "properties file for the Kafka client", "one property, in place of the file's; repeatable"),
-        ("output-", "likewise for the output; the input's where the output has none", "likewise for the output"),
-    ):
-        kafka.add_argument(f"--{prefix}kafka-properties", type=Path, metavar="FILE", help=file)
-        kafka.add_argument(
-            f"--{prefix}kafka-property",
-            type=kafka_property,
-            action="append",
-            default=[],
-            metavar="KEY=VALUE",
-            help=single,
-        )
 
 
 def _add_positioning(parser: argparse.ArgumentParser) -> None:
@@ -213,16 +177,6 @@ def _add_runner(parser: argparse.ArgumentParser) -> None:
     runner = parser.add_argument_group("runner")
     runner.add_argument("--runner", choices=RUNNERS, default="prism", help="the engine")
     runner.add_argument(
-        "--prism", type=existing_file, metavar="FILE", help="the Prism binary; Beam fetches one where not given"
-    )
-    runner.add_argument(
-        "--expansion-service",
-        type=server,
-        default="localhost:8097",
-        metavar="HOST:PORT",
-        help="the Java expansion service (make jars builds it)",
-    )
-    runner.add_argument(
         "--start-wait",
         type=number(at_least=0, at_most=3600),
         default=0.0,
@@ -232,18 +186,79 @@ def _add_runner(parser: argparse.ArgumentParser) -> None:
     runner.add_argument(
         "--log-level", choices=("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO", help="how much to log"
     )
+    prism = parser.add_argument_group("--runner prism")
+    prism.add_argument(
+        "--prism", type=existing_file, metavar="FILE", help="the Prism binary; Beam fetches one where not given"
+    )
+    prism.add_argument(
+        "--expansion-service",
+        type=server,
+        default="localhost:8097",
+        metavar="HOST:PORT",
+        help="the Java expansion service (make jars builds it)",
+    )
+
+
+def _add_flink(parser: argparse.ArgumentParser) -> None:
+    defaults = FlinkSettings(Path())
+    flink = parser.add_argument_group("--runner flink")
+    add_flink_master(flink)
+    flink.add_argument(
+        "--java-jar",
+        type=existing_file,
+        metavar="FILE",
+        help="the Java side (make jars builds .tools/beam.jar)",
+    )
+    flink.add_argument(
+        "--parallelism",
+        type=number(at_least=1, at_most=MAX_PARALLELISM, kind=int),
+        metavar="N",
+        help="how many tasks work side by side; the cluster's default where not given",
+    )
+    flink.add_argument("--savepoint", metavar="PATH", help="resume from this savepoint or retained checkpoint")
+    flink.add_argument(
+        "--worker-pool",
+        type=server,
+        default=defaults.worker_pool,
+        metavar="HOST:PORT",
+        help="beam-rtls worker-pool, as each TaskManager reaches its own",
+    )
+    flink.add_argument(
+        "--worker-processes",
+        type=number(at_least=1, at_most=128, kind=int),
+        default=defaults.worker_processes,
+        metavar="N",
+        help="Python processes of a TaskManager; at least its slots",
+    )
+    flink.add_argument(
+        "--checkpoint-interval",
+        type=number(at_least=0.1, at_most=3600),
+        default=defaults.checkpoint_interval_s,
+        metavar="S",
+        help="time from one checkpoint to the next (s)",
+    )
+    flink.add_argument(
+        "--bundle-time",
+        type=number(at_least=1, at_most=10_000, kind=int),
+        default=defaults.bundle_time_ms,
+        metavar="MS",
+        help="how long readings gather before they are worked on together (ms): short for latency, long for throughput",
+    )
+    flink.add_argument(
+        "--bundle-size",
+        type=number(at_least=1, at_most=1_000_000, kind=int),
+        default=defaults.bundle_size,
+        metavar="N",
+        help="how many gather at the most",
+    )
+    flink.add_argument(
+        "--output-jar",
+        type=Path,
+        metavar="FILE",
+        help="write the job as a portable jar, and submit nothing",
+    )
+    flink.add_argument("--detach", action="store_true", help="return when the job is submitted, and leave it running")
 
 
 def _micros(seconds: float) -> int:
     return round(seconds * 1e6)
-
-
-def _properties(file: Path | None, single: Sequence[tuple[str, str]]) -> dict[str, str]:
-    properties: dict[str, str] = {}
-    if file is not None:
-        properties = javaproperties.loads(file.read_text(encoding="utf-8"))
-        for key, value in properties.items():
-            if not value:
-                raise ValueError(f"{file}: {key!r} has no value; expected key=value")
-    properties.update(single)
-    return properties

@@ -12,7 +12,7 @@ from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
 from pipeline.model import KafkaRecord, Reading, Reason, Stage
-from pipeline.site import Site
+from pipeline.site import SiteSource
 from pipeline.transforms.counters import Counters
 from pipeline.transforms.outputs import rejected, sort_out
 from pipeline.transforms.tag_groups import tag_group
@@ -33,7 +33,7 @@ class Decode(beam.PTransform):
     for the shuffle costs per element; and ``rejected``.
     """
 
-    def __init__(self, site: Site, *, strict: bool = False) -> None:
+    def __init__(self, site: SiteSource, *, strict: bool = False) -> None:
         super().__init__()
         self._site = site
         self._strict = strict
@@ -46,12 +46,16 @@ class Decode(beam.PTransform):
 class DecodeFn(beam.DoFn):
     """See :class:`Decode`."""
 
-    def __init__(self, site: Site, *, strict: bool) -> None:
+    def __init__(self, site: SiteSource, *, strict: bool) -> None:
         super().__init__()
-        self._site = site
+        self._site_source = site
         self._strict = strict
         self._counters = Counters(Stage.DECODE)
         self._batches: dict[int, list[Reading]] = {}
+
+    def setup(self) -> None:
+        """Load the site map."""
+        self._site = self._site_source()
 
     def start_bundle(self) -> None:
         """Begin with no readings; what a failed bundle left is not this one's."""

@@ -11,7 +11,7 @@ import apache_beam as beam
 from pipeline.model import Fix, Group, Reason, Rejected, Stage
 from pipeline.positioning.fix_id import fix_id
 from pipeline.positioning.trilateration import SolverSettings, UnsolvableError, trilaterate
-from pipeline.site import Site
+from pipeline.site import SiteSource
 from pipeline.transforms.counters import Counters
 from pipeline.transforms.outputs import rejected, sort_out
 
@@ -23,7 +23,7 @@ _LOG = logging.getLogger(__name__)
 class Trilaterate(beam.PTransform):
     """``PCollection[Group]`` to a dict of ``fixes`` and ``rejected``: every reading of a group that has no answer."""
 
-    def __init__(self, site: Site, settings: SolverSettings, *, strict: bool = False) -> None:
+    def __init__(self, site: SiteSource, settings: SolverSettings, *, strict: bool = False) -> None:
         super().__init__()
         self._site = site
         self._settings = settings
@@ -39,12 +39,16 @@ class Trilaterate(beam.PTransform):
 class TrilaterateFn(beam.DoFn):
     """See :class:`Trilaterate`."""
 
-    def __init__(self, site: Site, settings: SolverSettings, *, strict: bool) -> None:
+    def __init__(self, site: SiteSource, settings: SolverSettings, *, strict: bool) -> None:
         super().__init__()
-        self._site = site
+        self._site_source = site
         self._settings = settings
         self._strict = strict
         self._counters = Counters(Stage.TRILATERATE)
+
+    def setup(self) -> None:
+        """Load the site map."""
+        self._site = self._site_source()
 
     def process(self, group: Group) -> Iterator[Any]:
         """Solve one group."""

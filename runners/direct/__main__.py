@@ -62,9 +62,7 @@ def _start_platform(session: Session, options: Options, broker: Broker) -> None:
     log = session.directory / "expansion.log"
     broker.format()
     session.children.start(broker.child)
-    session.children.start(
-        expansion.new_expansion_service(options.tools / "expansion.jar", options.expansion_port, log)
-    )
+    session.children.start(expansion.new_expansion_service(options.tools / "beam.jar", options.expansion_port, log))
     broker.wait_ready(session.check)
     broker.create_topics(TOPICS)
     session.say(f"Kafka broker ready on {broker.bootstrap_servers}")

@@ -41,7 +41,7 @@ class WatchSettings:
     """What to follow, and for how long.
 
     What the topics already hold is taken too. ``duration_s`` counts from the first position; None goes on until
-    stopped. The truth stands beside the data.
+    stopped. The truth stands beside the data, where there is any.
     """
 
     bootstrap_servers: str
@@ -49,7 +49,7 @@ class WatchSettings:
     data_topic: str = "packet_data"
     positions_topic: str = "out_data"
     rejected_topic: str = "out_rejected"
-    truth_topic: str = "truth"
+    truth_topic: str | None = "truth"
     duration_s: float | None = None
     first_position_timeout_s: float = 120.0
 
@@ -95,8 +95,9 @@ def watch(settings: WatchSettings, stopped: Callable[[], bool], check: Callable[
 @contextlib.contextmanager
 def _consumers(settings: WatchSettings) -> Iterator[list[Consumer]]:
     """Open a consumer on each side, and close both whatever happens."""
+    truth = () if settings.truth_topic is None else (settings.truth_topic,)
     sides = (
-        (settings.bootstrap_servers, (settings.data_topic, settings.truth_topic)),
+        (settings.bootstrap_servers, (settings.data_topic, *truth)),
         (settings.output_bootstrap_servers, (settings.positions_topic, settings.rejected_topic)),
     )
     with contextlib.ExitStack() as stack:
@@ -160,6 +161,8 @@ def _readings(value: bytes | None) -> int:
 
 def _await_truth(consumers: list[Consumer], settings: WatchSettings, summary: Summary) -> None:
     """Read on, but take only truth, until each position has its own or the grace is over."""
+    if settings.truth_topic is None:
+        return
     end_s = time.monotonic() + TRUTH_GRACE_S
     while summary.without_truth and time.monotonic() < end_s:
         for message in consumers[0].consume(BATCH, POLL_S):

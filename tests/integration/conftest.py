@@ -176,7 +176,7 @@ def expansion_service(platform: Children, tmp_path_factory: pytest.TempPathFacto
     """The address of the expansion service, in which KafkaIO's steps run too."""
     (port,) = free_ports(1)
     log = tmp_path_factory.mktemp("expansion") / "expansion.log"
-    platform.start(expansion.new_expansion_service(tool("expansion.jar"), port, log))
+    platform.start(expansion.new_expansion_service(tool("beam.jar"), port, log))
     expansion.wait_ready(port, platform.check)
     return f"localhost:{port}"
 

@@ -65,7 +65,7 @@ def _linked_tools(directory: Path) -> Path:
     """A folder of tools with logs and data of its own, so that tests and a run by hand do not meet."""
     tools = directory / "tools"
     tools.mkdir()
-    for name in ("broker", "expansion.jar", "prism"):
+    for name in ("broker", "beam.jar", "prism"):
         if (TOOLS / name).exists():
             (tools / name).symlink_to((TOOLS / name).resolve())
     return tools

@@ -1,4 +1,4 @@
-"""Submitting the graph to an engine, and staying with it until it is told to stop."""
+"""The graph on Prism, Beam's local runner, in this process's keeping until it is told to stop."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from apache_beam.runners.runner import PipelineResult
 
 from pipeline.graph import build
 from pipeline.kafka import kafka_ends
-from pipeline.settings import RunSettings
-from pipeline.site import Site
+from pipeline.settings import PrismSettings, RunSettings
+from pipeline.site import SiteSource
 
 _LOG = logging.getLogger(__name__)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def execute(site: Site, settings: RunSettings) -> int:
+def run_on_prism(site: SiteSource, settings: RunSettings, prism: PrismSettings) -> int:
     """Run the pipeline over Kafka until SIGINT or SIGTERM (returns 0), or until the job fails (returns 1)."""
     stopped = threading.Event()
 
@@ -31,9 +31,9 @@ def execute(site: Site, settings: RunSettings) -> int:
 
     for number in _SIGNALS:
         signal.signal(number, stop)
-    pipeline = beam.Pipeline(options=PipelineOptions(settings.runner.beam_options()))
-    build(pipeline, kafka_ends(settings.kafka, settings.runner.expansion_service), site, settings.graph)
-    _LOG.info("site %s: %d anchors; submitting to %s", site.name, len(site.anchors), settings.runner.runner)
+    pipeline = beam.Pipeline(options=PipelineOptions(prism.beam_options()))
+    build(pipeline, kafka_ends(settings.kafka, prism.expansion_service), site, settings.graph)
+    _LOG.info("submitting to Prism")
     result = pipeline.run()
     # Beam's job server has put a handler of its own in place, which ends the job without a word.
     for number in _SIGNALS:

@@ -1,0 +1,227 @@
+"""Flink's REST interface: what it takes to submit a job, to look after it, and to stop it with a savepoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+from requests_toolbelt import MultipartEncoder
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+ENDED = frozenset({"CANCELED", "FAILED", "FINISHED"})
+"""The states from which a job does not come back."""
+ENTRY_CLASS = "org.apache.beam.runners.flink.FlinkPipelineRunner"
+"""The main class of a portable jar of Beam's."""
+_TIMEOUT_S = 30.0
+_UPLOAD_TIMEOUT_S = 600.0
+_SUBMIT_TIMEOUT_S = 300.0
+_POLL_S = 0.2
+
+
+def jar_name(job_name: str) -> str:
+    """Return the name under which a job's jar is uploaded."""
+    return f"{job_name}.jar"
+
+
+class FlinkError(RuntimeError):
+    """Flink is out of reach, or refused; the message is for a person."""
+
+
+class FlinkUnreachableError(FlinkError):
+    """Flink does not answer; it may later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as Flink lists it."""
+
+    id: str
+    name: str
+    state: str
+    started_ms: int
+    duration_ms: int
+
+    @property
+    def ended(self) -> bool:
+        """Whether it will not come back."""
+        return self.state in ENDED
+
+
+class Flink:
+    """A Flink cluster behind its REST address, as ``http://localhost:8081``.
+
+    All methods raise:
+        FlinkError: the cluster refused; the message is its own.
+        FlinkUnreachableError: the cluster does not answer.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address.rstrip("/")
+
+    def overview(self) -> dict[str, Any]:
+        """Return the counts of TaskManagers, slots and jobs."""
+        return self._request("GET", "/overview")
+
+    def jobs(self) -> list[Job]:
+        """Return all jobs that the cluster remembers, the newest first."""
+        found = [
+            Job(job["jid"], job["name"], job["state"], job["start-time"], job["duration"])
+            for job in self._request("GET", "/jobs/overview")["jobs"]
+        ]
+        return sorted(found, key=lambda job: job.started_ms, reverse=True)
+
+    def job(self, name: str, job_id: str | None = None) -> Job:
+        """Return the job with an id, else the only one of a name that has not ended."""
+        jobs = self.jobs()
+        if job_id is not None:
+            found = [job for job in jobs if job.id == job_id]
+            if not found:
+                raise FlinkError(f"{self.address} knows no job {job_id}")
+            return found[0]
+        found = [job for job in jobs if job.name == name and not job.ended]
+        if not found:
+            others = ", ".join(f"{job.id} ({job.name}, {job.state})" for job in jobs) or "none"
+            raise FlinkError(f"no job {name!r} runs at {self.address}; jobs there: {others}")
+        if len(found) > 1:
+            ids = ", ".join(job.id for job in found)
+            raise FlinkError(f"{len(found)} jobs {name!r} run at {self.address}; choose one with --job: {ids}")
+        return found[0]
+
+    def state(self, job_id: str) -> str:
+        """Return a job's state, as RUNNING."""
+        state: str = self._request("GET", f"/jobs/{job_id}")["state"]
+        return state
+
+    def vertices(self, job_id: str) -> list[dict[str, Any]]:
+        """Return the tasks of a job, each with name, parallelism and status."""
+        vertices: list[dict[str, Any]] = self._request("GET", f"/jobs/{job_id}")["vertices"]
+        return vertices
+
+    def checkpoints(self, job_id: str) -> dict[str, Any]:
+        """Return the counts of a job's checkpoints, and the newest of each kind."""
+        return self._request("GET", f"/jobs/{job_id}/checkpoints")
+
+    def root_cause(self, job_id: str) -> str:
+        """Return why a job failed last; empty where it did not."""
+        answer = self._request("GET", f"/jobs/{job_id}/exceptions")
+        entries = (answer.get("exceptionHistory") or {}).get("entries") or []
+        cause: str = entries[0]["stacktrace"] if entries else (answer.get("root-exception") or "")
+        return cause
+
+    def task_managers(self) -> list[dict[str, Any]]:
+        """Return the TaskManagers, each with id, slots and free slots."""
+        managers: list[dict[str, Any]] = self._request("GET", "/taskmanagers")["taskmanagers"]
+        return managers
+
+    def upload(self, jar: Path, name: str) -> str:
+        """Upload a jar under a name ending in .jar, in place of earlier ones of that name, and return its id."""
+        earlier = self._jar_ids(name)
+        with jar.open("rb") as file:  # streamed: the jar is large
+            parts = MultipartEncoder({"jarfile": (name, file, "application/java-archive")})
+            answer = self._request(
+                "POST",
+                "/jars/upload",
+                data=parts,
+                headers={"Content-Type": parts.content_type},
+                timeout=_UPLOAD_TIMEOUT_S,
+            )
+        for jar_id in earlier:
+            self._request("DELETE", f"/jars/{jar_id}")
+        return Path(answer["filename"]).name
+
+    def uploaded(self, name: str) -> str:
+        """Return the id of the newest uploaded jar of a name."""
+        found = self._jar_ids(name)
+        if not found:
+            raise FlinkError(f"{self.address} no longer has {name}; start anew with beam-rtls run --savepoint")
+        return found[0]
+
+    def submit(self, jar_id: str, entry_class: str, *, parallelism: int | None, savepoint: str | None) -> str:
+        """Run an uploaded jar and return the job's id; state in the savepoint that the job lacks is refused."""
+        given = {"entryClass": entry_class, "parallelism": parallelism, "savepointPath": savepoint}
+        body = {key: value for key, value in given.items() if value is not None}
+        answer = self._request("POST", f"/jars/{jar_id}/run", json=body, timeout=_SUBMIT_TIMEOUT_S)
+        job_id: str = answer["jobid"]
+        return job_id
+
+    def cancel(self, job_id: str) -> None:
+        """Cancel a job. Its last checkpoint stays."""
+        self._request("PATCH", f"/jobs/{job_id}", params={"mode": "cancel"})
+
+    def await_end(self, job_id: str, timeout_s: float) -> None:
+        """Wait until a job has ended."""
+        Retrying(
+            retry=retry_if_result(lambda state: state not in ENDED),
+            stop=stop_after_delay(timeout_s),
+            wait=wait_fixed(_POLL_S),
+            retry_error_callback=lambda _: _refuse(f"job {job_id} has not ended within {timeout_s:g} s"),
+        )(lambda: self.state(job_id))
+
+    def savepoint(self, job_id: str, directory: str | None, timeout_s: float) -> str:
+        """Take a savepoint while the job runs on, and return its path."""
+        return self._savepoint(job_id, f"/jobs/{job_id}/savepoints", directory, {"cancel-job": False}, timeout_s)
+
+    def stop(self, job_id: str, directory: str | None, timeout_s: float) -> str:
+        """Stop a job with a savepoint and return its path. The job sends nothing that the savepoint does not know."""
+        return self._savepoint(job_id, f"/jobs/{job_id}/stop", directory, {"drain": False}, timeout_s)
+
+    def _savepoint(
+        self, job_id: str, path: str, directory: str | None, options: dict[str, Any], timeout_s: float
+    ) -> str:
+        body = dict(options)
+        if directory is not None:
+            key = "targetDirectory" if path.endswith("/stop") else "target-directory"
+            body[key] = directory
+        trigger = self._request("POST", path, json=body)["request-id"]
+        try:
+            answer: dict[str, Any] = Retrying(
+                retry=retry_if_result(lambda found: found["status"]["id"] == "IN_PROGRESS"),
+                stop=stop_after_delay(timeout_s),
+                wait=wait_fixed(_POLL_S),
+                retry_error_callback=lambda _: {"operation": {}},
+            )(lambda: self._request("GET", f"/jobs/{job_id}/savepoints/{trigger}"))
+        except FlinkUnreachableError as error:
+            raise FlinkError(f"no word of the savepoint: {error}") from error
+        operation = answer["operation"] or {}
+        if "location" not in operation:
+            cause = (operation.get("failure-cause") or {}).get("stack-trace", f"not done within {timeout_s:g} s")
+            raise FlinkError(f"the savepoint of job {job_id} failed: {_first_lines(cause)}")
+        location: str = operation["location"]
+        return location
+
+    def _jar_ids(self, name: str) -> list[str]:
+        files = self._request("GET", "/jars")["files"]
+        found = [file for file in files if file["name"] == name]
+        return [file["id"] for file in sorted(found, key=lambda file: file["uploaded"], reverse=True)]
+
+    def _request(self, method: str, path: str, *, timeout: float = _TIMEOUT_S, **more: Any) -> dict[str, Any]:
+        try:
+            response = requests.request(method, self.address + path, timeout=timeout, **more)
+        except requests.RequestException as error:
+            raise FlinkUnreachableError(f"no Flink answers at {self.address}: {error}") from error
+        if response.status_code >= requests.codes.bad_request:
+            if response.status_code == requests.codes.service_unavailable:
+                raise FlinkUnreachableError(f"Flink at {self.address} is not ready yet: {response.text:.300}")
+            raise FlinkError(f"Flink refused {method} {path}: {_reason(response)}")
+        answer: dict[str, Any] = response.json() if response.content else {}
+        return answer
+
+
+def _refuse(text: str) -> None:
+    raise FlinkError(text)
+
+
+def _reason(response: requests.Response) -> str:
+    """Return the cause that Flink gives, without its Java stack: the last ``Caused by`` names what is wrong."""
+    try:
+        text = "\n".join(response.json()["errors"])
+    except (ValueError, KeyError, TypeError):
+        text = response.text
+    causes = [line for line in text.splitlines() if line.startswith("Caused by: ")]
+    return (causes[-1] if causes else _first_lines(text)).strip()
+
+
+def _first_lines(text: str, count: int = 3) -> str:
+    return " ".join(text.split("\n")[:count]).strip()

@@ -1,0 +1,99 @@
+"""What ``make run-flink`` can be told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.commands.arguments import number, server, servers, web_address
+from runners.flink.cluster import BACKENDS
+from runners.variables import Variables, one_of, port, words
+
+DEFAULT_TAGS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for: a ``kafka`` or ``flink_master`` that is None is started, and 0 tags are not simulated."""
+
+    site: Path
+    duration_s: float | None
+    tags: int
+    mode: str
+    simulate: list[str]
+    parallelism: int
+    backend: str
+    savepoint: str | None
+    kafka: str | None
+    kafka_out: str | None
+    flink_master: str | None
+    worker_pool: str | None
+    kafka_port: int
+    kafka_controller_port: int
+    flink_port: int
+    flink_rpc_port: int
+    worker_pool_port: int
+    tools: Path
+
+
+def parse(argv: Sequence[str] | None = None) -> Options:
+    """Return the options; a wrong one ends the program with its variable and what was expected (exit code 2)."""
+    variables = Variables(
+        "python -m runners.flink",
+        "Run the pipeline on a Flink cluster against a real Kafka and simulated tags, and watch it. Clusters that are "
+        "not named are started on this machine, and stopped at the end.",
+    )
+    variables.add("--site", Path, "anchors/demo.yaml", "the site map")
+    variables.add("--duration", number(above=0), None, "seconds from the first position; left out, until Ctrl-C")
+    variables.add(
+        "--tags",
+        number(at_least=0, kind=int),
+        None,
+        f"how many tags to simulate, 0: none; left out, {DEFAULT_TAGS}, and none on a Kafka that was there before",
+    )
+    variables.add("--mode", one_of("round", "three"), "round", "how readings are grouped: round or three")
+    variables.add("--simulate", words, None, "more options for beam-rtls simulate")
+    variables.add("--parallelism", number(at_least=1, at_most=128, kind=int), "2", "tasks side by side")
+    variables.add("--backend", one_of(*BACKENDS), "hashmap", "where Flink keeps state: hashmap (heap) or rocksdb")
+    variables.add("--savepoint", str, None, "resume from this savepoint or retained checkpoint")
+    variables.add(
+        "--kafka", servers, None, "brokers that exist, HOST:PORT; left out, one is started", "KAFKA_BOOTSTRAP"
+    )
+    variables.add("--kafka-out", servers, None, "brokers for the output; left out, the same", "KAFKA_OUT_BOOTSTRAP")
+    variables.add("--flink-master", web_address, None, "a Flink cluster that exists; left out, one is started")
+    variables.add("--worker-pool", server, None, "a worker pool that exists beside each TaskManager")
+    variables.add("--kafka-port", port, "19092", "port of the Kafka broker")
+    variables.add("--kafka-controller-port", port, "19093", "port of the Kafka broker's controller")
+    variables.add("--flink-port", port, "18081", "port of Flink's web UI and REST interface")
+    variables.add("--flink-rpc-port", port, "16123", "port of Flink's JobManager")
+    variables.add("--worker-pool-port", port, "50000", "port of the worker pool")
+    variables.add("--tools", Path, ".tools", "where make put jars and Flink", variable="BEAM_RTLS_TOOLS")
+    given = variables.parse(argv)
+    if given.kafka_out and not given.kafka:
+        variables.refuse("KAFKA_OUT_BOOTSTRAP is for the output of a Kafka that exists; it needs KAFKA_BOOTSTRAP")
+    if given.worker_pool and not given.flink_master:
+        variables.refuse("WORKER_POOL is beside the TaskManagers of a Flink that exists; it needs FLINK_MASTER")
+    tags = given.tags
+    if tags is None:
+        tags = 0 if given.kafka else DEFAULT_TAGS
+    return Options(
+        site=given.site,
+        duration_s=given.duration,
+        tags=tags,
+        mode=given.mode,
+        simulate=given.simulate or [],
+        parallelism=given.parallelism,
+        backend=given.backend,
+        savepoint=given.savepoint,
+        kafka=given.kafka,
+        kafka_out=given.kafka_out,
+        flink_master=given.flink_master,
+        worker_pool=given.worker_pool,
+        kafka_port=given.kafka_port,
+        kafka_controller_port=given.kafka_controller_port,
+        flink_port=given.flink_port,
+        flink_rpc_port=given.flink_rpc_port,
+        worker_pool_port=given.worker_pool_port,
+        tools=given.tools,
+    )
