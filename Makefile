@@ -34,11 +34,14 @@ BROKER_STAMP := $(TOOLS)/broker.stamp
 FLINK_VERSION := 1.19.3
 FLINK_STAMP := $(TOOLS)/flink-$(FLINK_VERSION).stamp
 PRISM_STAMP := $(TOOLS)/prism-$(BEAM_VERSION).stamp
+HELM_VERSION := 3.19.5
+HELM_STAMP := $(TOOLS)/helm-$(HELM_VERSION).stamp
+OPERATOR_STAMP := $(TOOLS)/operator.stamp
 BRIDGE_STAMP := $(BRIDGE)/node_modules/.installed
 
 MAVEN = $(MVN) -B -s runners/settings.xml
 PRISM_SOURCE := github.com/apache/beam/sdks/v2/go/cmd/prism@v$(BEAM_VERSION)
-GO_INSTALL = GOBIN='$(CURDIR)/$(TOOLS)' $(GO) install -v $(PRISM_SOURCE)
+HELM_SOURCE := helm.sh/helm/v3/cmd/helm@v$(HELM_VERSION)
 
 # $(call say,what,text): one line of progress.   $(call missing,what,how): end with what is missing and how to get it.
 say = echo '[$(1)] $(2)'
@@ -64,12 +67,13 @@ help: ## this list
 
 # --- what it takes -------------------------------------------------------------------------------------------------
 
-.PHONY: venv jars flink prism setup
+.PHONY: venv jars flink prism kubernetes setup
 venv: $(VENV_STAMP) ## the virtual environment .venv with the package in it
 jars: $(JAVA_SIDE_STAMP) $(BROKER_STAMP) ## the Java side of Beam (KafkaIO, Flink runner), and a Kafka broker
 flink: $(FLINK_STAMP) ## a Flink distribution
 prism: $(PRISM_STAMP) ## Prism, Beam's local runner for streaming
-setup: venv jars flink prism ## all of these
+kubernetes: $(HELM_STAMP) $(OPERATOR_STAMP) ## what the chart's tests take: Helm, and the Flink operator's own code
+setup: venv jars flink prism kubernetes ## all of these
 
 $(VENV_STAMP): setup.py pyproject.toml constraints.txt $(wildcard proto/*.proto)
 	@command -v $(PYTHON) >/dev/null || $(call missing,venv,$(PYTHON) is missing: install Python 3.10 or later or name one with PYTHON=python3.11)
@@ -95,7 +99,7 @@ define need_java
 @mkdir -p $(LOGS)
 endef
 
-$(JAVA_SIDE_STAMP): runners/flink/pom.xml runners/settings.xml
+$(JAVA_SIDE_STAMP): runners/flink/pom.xml runners/settings.xml $(wildcard runners/flink/src/main/java/rtls/*.java)
 	$(call need_java,beam)
 	@$(call say,beam,building the Java side of Beam (the first time Maven fetches some 1000 files))
 	@$(MAVEN) -f runners/flink/pom.xml -Dbeam.version=$(BEAM_VERSION) -Dflink.minor=$(basename $(FLINK_VERSION)) package 2>&1 \
@@ -130,6 +134,17 @@ $(FLINK_STAMP): $(VENV_STAMP)
 
 # Go checks what it fetches against a checksum database. Where only that is out of reach, it is done without and said;
 # a checksum that does not match stays an error.
+# $(call go_build,what,source): a Go program into .tools.
+go_install = GOBIN='$(CURDIR)/$(TOOLS)' $(GO) install -v $(1)
+define go_build
+if ! $(call go_install,$(2)) 2>&1 | $(call counted,$(1),,steps); then \
+	grep -qF "/$$($(GO) env GOSUMDB)" $(LOGS)/$(1).log && ! grep -q 'SECURITY ERROR' $(LOGS)/$(1).log \
+		|| $(call see_log,$(1)); \
+	$(call say,$(1),note: the checksum database is out of reach; building without checking against it); \
+	GONOSUMDB='*' $(call go_install,$(2)) 2>&1 | $(call counted,$(1),,steps) || $(call see_log,$(1)); \
+fi
+endef
+
 $(PRISM_STAMP):
 	@mkdir -p $(LOGS)
 	@rm -f $(TOOLS)/prism $(TOOLS)/prism-*.stamp
@@ -138,14 +153,29 @@ $(PRISM_STAMP):
 		exit 0; \
 	fi; \
 	$(call say,prism,building Prism $(BEAM_VERSION) (minutes the first time)); \
-	if ! $(GO_INSTALL) 2>&1 | $(call counted,prism,,steps); then \
-		grep -qF "/$$($(GO) env GOSUMDB)" $(LOGS)/prism.log && ! grep -q 'SECURITY ERROR' $(LOGS)/prism.log \
-			|| $(call see_log,prism); \
-		$(call say,prism,note: the checksum database is out of reach; building without checking against it); \
-		GONOSUMDB='*' $(GO_INSTALL) 2>&1 | $(call counted,prism,,steps) || $(call see_log,prism); \
-	fi; \
+	$(call go_build,prism,$(PRISM_SOURCE)); \
 	touch $@; \
 	$(call say,prism,done)
+
+# After Prism: two builds at once would only be in each other's way.
+$(HELM_STAMP): | $(PRISM_STAMP)
+	@mkdir -p $(LOGS)
+	@rm -f $(TOOLS)/helm $(TOOLS)/helm-*.stamp
+	@command -v $(GO) >/dev/null || $(call missing,helm,$(GO) is missing: the tests render the Helm chart; install Go 1.21 or later (Debian and Ubuntu: apt install golang) or name one with GO=go1.24)
+	@$(call say,helm,building Helm $(HELM_VERSION) (minutes the first time))
+	@$(call go_build,helm,$(HELM_SOURCE))
+	@touch $@
+	@$(call say,helm,done)
+
+# After the others: two Mavens at once may spoil the files that both of them fetch.
+$(OPERATOR_STAMP): tests/kubernetes/pom.xml runners/settings.xml | $(BROKER_STAMP)
+	$(call need_java,operator)
+	@$(call say,operator,collecting the jars of the Flink Kubernetes operator)
+	@rm -rf $(TOOLS)/operator
+	@$(MAVEN) -f tests/kubernetes/pom.xml '-Doperator.jars=$(CURDIR)/$(TOOLS)/operator' package 2>&1 \
+		| $(call counted,operator,Downloaded from,files fetched) || $(call see_log,operator)
+	@touch $@
+	@$(call say,operator,done)
 
 $(BRIDGE_STAMP): $(BRIDGE)/package.json
 	@command -v $(NPM) >/dev/null || $(call missing,bridge,$(NPM) is missing: the tests read the output as the Node bridge does; install Node 18 or later with npm)
@@ -155,12 +185,15 @@ $(BRIDGE_STAMP): $(BRIDGE)/package.json
 
 # --- what to do with it --------------------------------------------------------------------------------------------
 
-.PHONY: run-direct run-flink test lint
+.PHONY: run-direct run-flink faults test lint
 run-direct: venv jars prism ## Kafka, simulator, pipeline and a live table; until Ctrl-C or for DURATION seconds
 	@exec $(VENV_PYTHON) -m runners.direct $(ARGS)
 
 run-flink: venv jars flink ## the same on a real Flink cluster
 	@exec $(VENV_PYTHON) -m runners.flink $(ARGS)
+
+faults: venv jars flink ## kill what can be killed while readings stream in, and count what is lost (minutes)
+	@exec $(VENV_PYTHON) -m runners.faults $(ARGS)
 
 test: setup $(BRIDGE_STAMP) | $(filter lint,$(MAKECMDGOALS)) ## all tests, those on real Kafka too
 	@$(VENV_PYTHON) -m pytest $(ARGS)
@@ -172,7 +205,7 @@ lint: venv ## ruff and mypy
 
 .PHONY: clean distclean
 clean: ## remove what building and testing leave behind
-	@rm -rf build dist *.egg-info runners/*/target .pytest_cache .mypy_cache .ruff_cache .hypothesis $(TOOLS)/run-direct
+	@rm -rf build dist *.egg-info runners/*/target .pytest_cache .mypy_cache .ruff_cache .hypothesis $(TOOLS)/run-* $(TOOLS)/faults
 	@find . -path ./$(VENV) -prune -o -path ./$(BRIDGE)/node_modules -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## remove the virtual environment and all tools as well

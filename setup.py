@@ -110,8 +110,19 @@ setup(
             "rich",
             "build",  # the package, as a front end builds it
             "cryptography",  # certificates for a broker with TLS
+            "kubernetes-validate",  # the schemas of Kubernetes, for what the chart renders
+            "jsonschema",  # the operator's own schema, for the FlinkDeployment
         ],
-        "lint": ["ruff", "mypy", "types-PyYAML", "types-protobuf", "types-requests", "types-setuptools", "types-tqdm"],
+        "lint": [
+            "ruff",
+            "mypy",
+            "types-jsonschema",
+            "types-PyYAML",
+            "types-protobuf",
+            "types-requests",
+            "types-setuptools",
+            "types-tqdm",
+        ],
     },
     entry_points={"console_scripts": ["beam-rtls=pipeline.commands:main"]},
     cmdclass={"generate_proto": GenerateProto, "build": Build, "sdist": Sdist},

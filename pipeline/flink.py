@@ -1,16 +1,11 @@
-"""The job on Flink: written into a jar, submitted to a cluster, and followed until it ends or is told to stop."""
+"""A job on Flink, followed until it ends or is told to stop."""
 
 from __future__ import annotations
 
 import logging
-import tempfile
 import threading
-from pathlib import Path
 
-from pipeline.flink_rest import ENDED, ENTRY_CLASS, Flink, FlinkError, FlinkUnreachableError, jar_name
-from pipeline.portable_jar import write_portable_jar
-from pipeline.settings import FlinkSettings, RunSettings
-from pipeline.site import SiteSource
+from pipeline.flink_rest import ENDED, Flink, FlinkError, FlinkUnreachableError
 
 _LOG = logging.getLogger(__name__)
 _POLL_S = 1.0
@@ -18,28 +13,10 @@ _CANCEL_TIMEOUT_S = 60.0
 _CAUSE_LINES = 40
 
 
-def submit(cluster: Flink, site: SiteSource, settings: RunSettings, flink: FlinkSettings) -> str:
-    """Submit the job and return its id.
-
-    Raises:
-        pipeline.flink_rest.FlinkError: the cluster is out of reach or refused the job.
-        OSError, RuntimeError: as of :func:`pipeline.portable_jar.write_portable_jar`.
-    """
-    cluster.overview()  # out of reach is better known before the work than after it
-    with tempfile.TemporaryDirectory(prefix="beam-rtls-") as directory:
-        jar = Path(directory, jar_name(flink.job_name))
-        write_portable_jar(site, settings, flink, jar)
-        _LOG.info("uploading the job (%.0f MB)", jar.stat().st_size / 1e6)
-        jar_id = cluster.upload(jar, jar.name)
-    if flink.savepoint:
-        _LOG.info("resuming from %s", flink.savepoint)
-    return cluster.submit(jar_id, ENTRY_CLASS, parallelism=flink.parallelism, savepoint=flink.savepoint)
-
-
 def follow(cluster: Flink, job_id: str, stopped: threading.Event) -> int:
     """Tell of each change of the job's state until it ends; cancel it when ``stopped`` is set. Return the exit code.
 
-    0 when the job was stopped, by us or by someone else, 1 when it failed.
+    0 when the job was stopped, by us or by someone else, 1 when it failed or does not let itself be cancelled.
     """
     known = ""
     while not stopped.wait(_POLL_S):
@@ -64,5 +41,6 @@ def follow(cluster: Flink, job_id: str, stopped: threading.Event) -> int:
         cluster.cancel(job_id)
         cluster.await_end(job_id, _CANCEL_TIMEOUT_S)
     except FlinkError as error:
-        _LOG.warning("%s", error)
+        _LOG.error("%s; the job may run on", error)
+        return 1
     return 0

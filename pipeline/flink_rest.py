@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import requests
 from requests_toolbelt import MultipartEncoder
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    retry_if_result,
+    stop_after_delay,
+    wait_fixed,
+)
 
 ENDED = frozenset({"CANCELED", "FAILED", "FINISHED"})
 """The states from which a job does not come back."""
-ENTRY_CLASS = "org.apache.beam.runners.flink.FlinkPipelineRunner"
-"""The main class of a portable jar of Beam's."""
+ENTRY_CLASS = "rtls.FlinkJob"
+"""The main class of the job's jar (runners/flink/src)."""
+_STARTING = "UnavailableDispatcherOperationException"
 _TIMEOUT_S = 30.0
 _UPLOAD_TIMEOUT_S = 600.0
 _SUBMIT_TIMEOUT_S = 300.0
@@ -89,6 +98,12 @@ class Flink:
             raise FlinkError(f"{len(found)} jobs {name!r} run at {self.address}; choose one with --job: {ids}")
         return found[0]
 
+    def require_none(self, name: str) -> None:
+        """Raise where a job of a name has not ended."""
+        for job in self.jobs():
+            if job.name == name and not job.ended:
+                raise FlinkError(f"job {job.id} ({name}) is {job.state} at {self.address}; two would double positions")
+
     def state(self, job_id: str) -> str:
         """Return a job's state, as RUNNING."""
         state: str = self._request("GET", f"/jobs/{job_id}")["state"]
@@ -98,6 +113,11 @@ class Flink:
         """Return the tasks of a job, each with name, parallelism and status."""
         vertices: list[dict[str, Any]] = self._request("GET", f"/jobs/{job_id}")["vertices"]
         return vertices
+
+    def is_at_work(self, job_id: str) -> bool:
+        """Tell whether all tasks of a job run; RUNNING alone says only that it has been planned."""
+        vertices = self.vertices(job_id)
+        return bool(vertices) and all(vertex["status"] == "RUNNING" for vertex in vertices)
 
     def checkpoints(self, job_id: str) -> dict[str, Any]:
         """Return the counts of a job's checkpoints, and the newest of each kind."""
@@ -128,7 +148,8 @@ class Flink:
                 timeout=_UPLOAD_TIMEOUT_S,
             )
         for jar_id in earlier:
-            self._request("DELETE", f"/jars/{jar_id}")
+            with contextlib.suppress(FlinkError):  # what is left takes room, and no more
+                self._request("DELETE", f"/jars/{jar_id}")
         return Path(answer["filename"]).name
 
     def uploaded(self, name: str) -> str:
@@ -175,19 +196,26 @@ class Flink:
             key = "targetDirectory" if path.endswith("/stop") else "target-directory"
             body[key] = directory
         trigger = self._request("POST", path, json=body)["request-id"]
-        try:
-            answer: dict[str, Any] = Retrying(
-                retry=retry_if_result(lambda found: found["status"]["id"] == "IN_PROGRESS"),
-                stop=stop_after_delay(timeout_s),
-                wait=wait_fixed(_POLL_S),
-                retry_error_callback=lambda _: {"operation": {}},
-            )(lambda: self._request("GET", f"/jobs/{job_id}/savepoints/{trigger}"))
-        except FlinkUnreachableError as error:
-            raise FlinkError(f"no word of the savepoint: {error}") from error
+
+        def overdue(state: RetryCallState) -> None:
+            found = state.outcome.exception() if state.outcome else None
+            raise FlinkError(
+                f"the savepoint of job {job_id} is not done within {timeout_s:g} s; it may still come"
+                + (f" ({found})" if found else "")
+            ) from found
+
+        # A moment out of reach must not cost the savepoint's path: the job may be stopped by then.
+        answer: dict[str, Any] = Retrying(
+            retry=retry_if_exception_type(FlinkUnreachableError)
+            | retry_if_result(lambda found: found["status"]["id"] == "IN_PROGRESS"),
+            stop=stop_after_delay(timeout_s),
+            wait=wait_fixed(_POLL_S),
+            retry_error_callback=overdue,
+        )(lambda: self._request("GET", f"/jobs/{job_id}/savepoints/{trigger}"))
         operation = answer["operation"] or {}
         if "location" not in operation:
-            cause = (operation.get("failure-cause") or {}).get("stack-trace", f"not done within {timeout_s:g} s")
-            raise FlinkError(f"the savepoint of job {job_id} failed: {_first_lines(cause)}")
+            cause = (operation.get("failure-cause") or {}).get("stack-trace", "Flink does not say why")
+            raise FlinkError(f"the savepoint of job {job_id} failed: {_cause(cause)}")
         location: str = operation["location"]
         return location
 
@@ -202,10 +230,13 @@ class Flink:
         except requests.RequestException as error:
             raise FlinkUnreachableError(f"no Flink answers at {self.address}: {error}") from error
         if response.status_code >= requests.codes.bad_request:
-            if response.status_code == requests.codes.service_unavailable:
+            if response.status_code == requests.codes.service_unavailable or _STARTING in response.text:
                 raise FlinkUnreachableError(f"Flink at {self.address} is not ready yet: {response.text:.300}")
             raise FlinkError(f"Flink refused {method} {path}: {_reason(response)}")
-        answer: dict[str, Any] = response.json() if response.content else {}
+        try:
+            answer: dict[str, Any] = response.json() if response.content else {}
+        except ValueError as error:
+            raise FlinkError(f"what answers at {self.address} is no Flink: {response.text:.100}") from error
         return answer
 
 
@@ -214,11 +245,14 @@ def _refuse(text: str) -> None:
 
 
 def _reason(response: requests.Response) -> str:
-    """Return the cause that Flink gives, without its Java stack: the last ``Caused by`` names what is wrong."""
     try:
-        text = "\n".join(response.json()["errors"])
+        return _cause("\n".join(response.json()["errors"]))
     except (ValueError, KeyError, TypeError):
-        text = response.text
+        return _cause(response.text)
+
+
+def _cause(text: str) -> str:
+    """Return the cause that Flink gives, without its Java stack: the last ``Caused by`` names what is wrong."""
     causes = [line for line in text.splitlines() if line.startswith("Caused by: ")]
     return (causes[-1] if causes else _first_lines(text)).strip()
 

@@ -39,8 +39,8 @@ def kafka_ends(settings: KafkaSettings, expansion_service: ExpansionService) -> 
     """Return source and sinks on Kafka. Whether KafkaIO reads natively or as an SDF, the expansion service decides."""
     return Ends(
         readings=ReadRecords(settings, expansion_service),
-        positions=_write(settings, settings.positions_topic, expansion_service),
-        rejected=_write(settings, settings.rejected_topic, expansion_service),
+        positions=WriteRecords(settings, settings.positions_topic, expansion_service),
+        rejected=WriteRecords(settings, settings.rejected_topic, expansion_service),
     )
 
 
@@ -77,9 +77,32 @@ def to_record(row: Any) -> KafkaRecord:
     return KafkaRecord(row.partition, row.offset, row.timestamp * 1000, row.value or b"")
 
 
-def _write(settings: KafkaSettings, topic: str, expansion_service: ExpansionService) -> beam.PTransform:
-    return WriteToKafka(
-        producer_config=settings.producer_config(),
-        topic=topic,
-        expansion_service=expansion_service,
-    )
+class WriteRecords(beam.PTransform):
+    """Keys and values to a topic.
+
+    Flink knows an operator by what flows into it. The step before KafkaIO's gives that a name of its own, so that a
+    savepoint is taken up by a graph with other stages before it.
+    """
+
+    def __init__(self, settings: KafkaSettings, topic: str, expansion_service: ExpansionService) -> None:
+        super().__init__()
+        self._settings = settings
+        self._topic = topic
+        self._expansion_service = expansion_service
+
+    def expand(self, encoded: beam.PCollection[tuple[bytes, bytes]]) -> beam.PCollection[Any]:
+        """Apply the sink."""
+        return (
+            encoded
+            | "ToWrite" >> beam.Map(_as_it_is).with_output_types(tuple[bytes, bytes])
+            | "WriteToKafka"
+            >> WriteToKafka(
+                producer_config=self._settings.producer_config(),
+                topic=self._topic,
+                expansion_service=self._expansion_service,
+            )
+        )
+
+
+def _as_it_is(pair: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    return pair

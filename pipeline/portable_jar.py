@@ -25,19 +25,25 @@ from pipeline.site import SiteSource
 
 
 def write_portable_jar(site: SiteSource, settings: RunSettings, flink: FlinkSettings, output: Path) -> None:
-    """Write the job's jar.
+    """Write the job's jar; where that fails, nothing is left of it.
 
     Raises:
-        OSError: the Java side is missing, or the jar cannot be written.
-        RuntimeError: Java is missing or cannot run.
+        OSError: the jar cannot be written.
+        RuntimeError: Java is missing, or cannot run what is needed.
     """
-    if not flink.java_jar.is_file():
-        raise FileNotFoundError(f"{flink.java_jar} is missing; `make jars` builds it")
-    pipeline = beam.Pipeline(runner=_Packer(output), options=PipelineOptions(flink.beam_options()))
-    expansion_service = expansion_on_flink(flink.java_jar)
-    with expansion_service:  # one process for all of KafkaIO's transforms
-        build(pipeline, kafka_ends(settings.kafka, expansion_service), site, settings.graph)
-        pipeline.run()
+    if output.is_dir():
+        raise IsADirectoryError(f"{output} is a folder; expected a file")
+    part = output.with_name(f"{output.name}.part")
+    try:
+        part.touch()  # what cannot be written is better known before the work than after it
+        pipeline = beam.Pipeline(runner=_Packer(part), options=PipelineOptions(flink.beam_options()))
+        expansion_service = expansion_on_flink(flink.java_jar)
+        with expansion_service:  # one process for all of KafkaIO's transforms
+            build(pipeline, kafka_ends(settings.kafka, expansion_service), site, settings.graph)
+            pipeline.run()
+        part.replace(output)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 class _Packer(FlinkRunner):  # type: ignore[misc]
@@ -54,6 +60,7 @@ class _Packer(FlinkRunner):  # type: ignore[misc]
 class _PackingServer(FlinkUberJarJobServer):  # type: ignore[misc]
     def __init__(self, options: PipelineOptions, output: Path) -> None:
         super().__init__("", options)
+        Path(self._temp_dir).rmdir()  # Beam makes it, and uses it for nothing
         self._output = output
 
     def create_beam_job(self, job_id: str, job_name: str, pipeline: Any, options: Any) -> _PackingJob:
@@ -63,11 +70,14 @@ class _PackingServer(FlinkUberJarJobServer):  # type: ignore[misc]
 class _PackingJob(FlinkBeamJob):  # type: ignore[misc]
     def __init__(self, *arguments: Any, output: Path) -> None:
         super().__init__(*arguments)
-        self._output = output
+        self._jar = str(output)
+
+    def prepare(self) -> None:
+        shutil.copy(self._executable_jar, self._jar)
+        self._start_artifact_service(self._jar, self._artifact_port)
 
     def run(self) -> None:
         self._stop_artifact_service()  # this is what writes pipeline and options
-        shutil.move(self._jar, self._output)
 
     def get_state_stream(self) -> Iterator[tuple[int, Timestamp]]:
         yield beam_job_api_pb2.JobState.DONE, Timestamp.now()

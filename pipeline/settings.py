@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ STATE_CACHE_MB = 100
 WATERMARK_INTERVAL_MS = 50
 MAX_PARALLELISM = 128
 """Flink's number of key groups, and of splits of the source: part of the savepoint's contract."""
+_JOB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _OURS = "the pipeline sets it, so that nothing is lost or doubled"
 RESERVED_PROPERTIES = {
     "bootstrap.servers": "use --bootstrap-servers and --output-bootstrap-servers",
@@ -131,6 +133,9 @@ class FlinkSettings:
 
     What belongs to the cluster stays with its configuration: storage of checkpoints, state backend, restart strategy.
     The parallelism is not written into the job, so that the same job can be started with another.
+
+    Raises:
+        ValueError: a name that no jar can have, or an empty savepoint.
     """
 
     java_jar: Path
@@ -145,6 +150,12 @@ class FlinkSettings:
     bundle_size: int = 1000
     output_jar: Path | None = None
     detach: bool = False
+
+    def __post_init__(self) -> None:
+        if not _JOB_NAME.fullmatch(self.job_name):
+            raise ValueError(f"the job name is {self.job_name!r}; expected letters, digits and . _ -")
+        if self.savepoint is not None and not self.savepoint.strip():
+            raise ValueError("the savepoint is empty; expected a path")  # Flink would start anew
 
     def beam_options(self) -> list[str]:
         """Return the pipeline options as Beam's command line."""

@@ -39,6 +39,7 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._workers: dict[tuple[str, str], subprocess.Popen[bytes]] = {}
+        self._closed = False
 
     def StartWorker(  # noqa: N802  (gRPC's name)
         self,
@@ -48,13 +49,10 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type
         """Start a worker that connects to the TaskManager; an error goes back as text and fails the job's start."""
         try:
             environment = {**os.environ, **worker_environment(request, _provision(request))}
-            program = [sys.executable, "-m", _MAIN]
-            worker = subprocess.Popen(program, env=environment, stdin=subprocess.DEVNULL)  # noqa: S603
+            worker = self._start((context.peer(), request.worker_id), environment)
         except (OSError, grpc.RpcError) as error:
             _LOG.exception("worker %s cannot be started", request.worker_id)
-            return beam_fn_api_pb2.StartWorkerResponse(error=repr(error))
-        with self._lock:
-            self._workers[context.peer(), request.worker_id] = worker
+            return beam_fn_api_pb2.StartWorkerResponse(error=f"{type(error).__name__}: {error}")
         _LOG.info("worker %s of %s started as process %d", request.worker_id, context.peer(), worker.pid)
         threading.Thread(target=self._reap, args=(request.worker_id, worker), daemon=True).start()
         return beam_fn_api_pb2.StartWorkerResponse()
@@ -74,9 +72,19 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type
             _stop(worker)
         return beam_fn_api_pb2.StopWorkerResponse()
 
-    def close(self) -> None:
-        """Stop all workers."""
+    def _start(self, key: tuple[str, str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
         with self._lock:
+            if self._closed:  # whoever asked may have waited for the job's options meanwhile
+                raise ChildProcessError("the worker pool is closed")
+            program = [sys.executable, "-m", _MAIN]
+            worker = subprocess.Popen(program, env=environment, stdin=subprocess.DEVNULL)  # noqa: S603
+            self._workers[key] = worker
+        return worker
+
+    def close(self) -> None:
+        """Stop all workers, and start no more."""
+        with self._lock:
+            self._closed = True
             workers = list(self._workers.values())
             self._workers.clear()
         for worker in workers:

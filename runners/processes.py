@@ -43,6 +43,7 @@ class Child:
         argv: the program and its arguments.
         log: the file that takes, at its end, all that the process prints.
         env: the environment; None hands on our own.
+        cwd: the directory it works in; None hands on our own.
         stop_signal: what asks it to end.
         stop_timeout_s: how long it may take before it is killed.
         may_end: whether it may end by itself, with exit code 0.
@@ -55,6 +56,7 @@ class Child:
         log: Path,
         *,
         env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
         stop_timeout_s: float = 15.0,
         may_end: bool = False,
@@ -63,6 +65,7 @@ class Child:
         self.log = log
         self._argv = list(argv)
         self._env = None if env is None else dict(env)
+        self._cwd = cwd
         self._stop_signal = stop_signal
         self._stop_timeout_s = stop_timeout_s
         self._may_end = may_end
@@ -88,6 +91,7 @@ class Child:
                 self._process = subprocess.Popen(
                     self._argv,
                     env=self._env,
+                    cwd=self._cwd,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -15,10 +16,12 @@ from pipeline.model import KafkaRecord, Reading
 from pipeline.positioning import rounds
 from pipeline.positioning.rounds import GroupingMode, GroupingSettings
 from pipeline.settings import GraphSettings
+from pipeline.site import SiteFile
 from pipeline.transforms.group import GroupFn
 from tests.beam_engines import BUNDLE_BASED, FN_API, Check, batch, engine, run_graph, stream
 from tests.readings import DEMO, record, us
 
+ROOT = Path(__file__).parent.parent
 Values = list[dict[str, Any]]
 PLACE = (1.2, 1.6)
 THREE = GraphSettings(grouping=GroupingSettings(mode=GroupingMode.THREE), strict=True)
@@ -216,6 +219,28 @@ def test_counters_tell_what_happened() -> None:
         "trilaterate.fixes": 1,
         "encode.positions": 1,
     }
+
+
+def on_site_file(path: Path, change: Callable[[Path], object]) -> None:
+    """Run the graph on a map that is changed between submission and start."""
+    pipeline = engine(FN_API)
+    build(pipeline, Ends(batch(blink(0.0)), Check(at_place(1)), Check(nothing)), SiteFile(path), GraphSettings())
+    change(path)
+    pipeline.run().wait_until_finish()
+
+
+def test_workers_read_the_site_map_when_they_start(tmp_path: Path) -> None:
+    path = tmp_path / "map.yaml"
+    on_site_file(path, lambda there: there.write_bytes((ROOT / "anchors" / "demo.yaml").read_bytes()))
+
+
+def test_a_worker_that_cannot_use_the_site_map_names_file_and_line(tmp_path: Path) -> None:
+    path = tmp_path / "map.yaml"
+    with pytest.raises(Exception, match=f"{path}:1: `site` is missing"):
+        on_site_file(path, lambda there: there.write_text("anchors: []\n"))
+    path.unlink()
+    with pytest.raises(Exception, match=f"{path}:1: the file cannot be read"):
+        on_site_file(path, lambda _: None)
 
 
 def test_labels_and_coders_are_an_interface() -> None:

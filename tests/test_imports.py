@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "prism": {"site", "settings", "graph", "kafka"},
     "portable_jar": {"site", "settings", "graph", "kafka"},
     "flink_rest": set(),
-    "flink": {"site", "settings", "flink_rest", "portable_jar"},
+    "flink": {"flink_rest"},
     "worker_pool": set(),
     "commands": {
         *("site", "wire", "positioning", "simulation", "kafka_client", "settings", "preflight"),
@@ -50,6 +50,10 @@ MAY_IMPORT = {
     "runners.flink": {
         *("runners.processes", "runners.live", "runners.session", "runners.variables", "runners.direct"),
         *("commands.arguments", "flink_rest"),
+    },
+    "runners.faults": {
+        *("runners.processes", "runners.session", "runners.variables", "runners.direct", "runners.flink"),
+        *("commands.arguments", "flink_rest", "model", "site", "wire", "settings", "graph"),
     },
 }
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from pipeline.commands import COMMANDS
+from pipeline.commands import COMMANDS, run
 from pipeline.commands.arguments import number, parser_of, refuse_unknown_variables, variables
 from pipeline.commands.run_arguments import RunArguments, parse
 from pipeline.positioning.rounds import GroupingMode
+from pipeline.settings import FlinkSettings, PrismSettings
+from pipeline.site import SiteFile
 
+ROOT = Path(__file__).parent.parent
 NEEDED = ["--anchors", "site.yaml", "--bootstrap-servers", "broker:10920"]
 
 
@@ -206,6 +210,207 @@ def test_what_nothing_may_change() -> None:
     assert (consumer["enable.auto.commit"], consumer["group.id"]) == ("false", "g")
     assert (producer["acks"], producer["enable.idempotence"]) == ("all", "true")
     assert consumer["auto.offset.reset"] == "earliest"
+
+
+@pytest.fixture
+def java_jar(tmp_path: Path) -> Path:
+    jar = tmp_path / "beam.jar"
+    jar.touch()
+    return jar
+
+
+def on_flink(java_jar: Path, *flags: str) -> FlinkSettings:
+    runner = given("--runner=flink", f"--java-jar={java_jar}", *flags).settings.runner
+    assert isinstance(runner, FlinkSettings)
+    return runner
+
+
+def test_prism_is_the_default() -> None:
+    assert given().settings.runner == PrismSettings(expansion_service="localhost:8097", location=None)
+
+
+def test_flink_needs_no_more_than_the_java_side(java_jar: Path) -> None:
+    assert on_flink(java_jar) == FlinkSettings(java_jar)
+
+
+def test_flink_takes_all_it_knows(java_jar: Path) -> None:
+    assert on_flink(
+        java_jar,
+        *("--flink-master=jobmanager:8081", "--job-name=hall", "--parallelism=128", "--savepoint=s3://here/1"),
+        *("--worker-pool=pool:1", "--worker-processes=3", "--checkpoint-interval=0.5"),
+        *("--bundle-time=20", "--bundle-size=30", "--detach"),
+    ) == FlinkSettings(
+        java_jar,
+        master="http://jobmanager:8081",
+        job_name="hall",
+        parallelism=128,
+        savepoint="s3://here/1",
+        worker_pool="pool:1",
+        worker_processes=3,
+        checkpoint_interval_s=0.5,
+        bundle_time_ms=20,
+        bundle_size=30,
+        detach=True,
+    )
+    assert on_flink(java_jar, "--output-jar=job.jar").output_jar == Path("job.jar")
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ([], "--runner flink needs --java-jar FILE"),
+        (["--java-jar=/nowhere/beam.jar"], "expected a file that exists, got '/nowhere/beam.jar'"),
+        (["--java-jar=JAR", "--prism=JAR"], "--prism belongs to --runner prism"),
+        (["--java-jar=JAR", "--output-jar=x", "--savepoint=y"], "--output-jar submits nothing; --savepoint"),
+        (["--java-jar=JAR", "--output-jar=x", "--parallelism=2"], "--output-jar submits nothing; --savepoint"),
+        (["--java-jar=JAR", "--output-jar=x", "--detach"], "--output-jar submits nothing; --savepoint"),
+        (["--java-jar=JAR", "--savepoint="], "the savepoint is empty; expected a path"),
+        (["--java-jar=JAR", "--job-name=a/b"], "the job name is 'a/b'; expected letters"),
+        (["--java-jar=JAR", "--job-name="], "the job name is ''; expected letters"),
+        (["--java-jar=JAR", "--parallelism=0"], "expected a whole number of at least 1 and at most 128, got '0'"),
+        (["--java-jar=JAR", "--parallelism=129"], "expected a whole number of at least 1 and at most 128, got '129'"),
+        (["--java-jar=JAR", "--worker-pool=a:1,b:2"], "expected HOST:PORT, got 'a:1,b:2'"),
+        (["--java-jar=JAR", "--worker-processes=0"], "expected a whole number of at least 1"),
+        (["--java-jar=JAR", "--flink-master=jobmanager"], "expected http://HOST:PORT, got 'jobmanager'"),
+        (["--java-jar=JAR", "--checkpoint-interval=0.05"], "expected a number of at least 0.1 and at most 3600"),
+        (["--java-jar=JAR", "--bundle-time=0"], "expected a whole number of at least 1 and at most 10000"),
+        (["--java-jar=JAR", "--bundle-size=0"], "expected a whole number of at least 1 and at most 1e+06"),
+    ],
+)
+def test_what_flink_cannot_do_is_refused(
+    flags: list[str], told: str, java_jar: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        given("--runner=flink", *(flag.replace("JAR", str(java_jar)) for flag in flags))
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["--java-jar=JAR", "--parallelism=2", "--savepoint=x", "--output-jar=x", "--detach"])
+def test_what_only_flink_understands_is_refused_for_prism(
+    flag: str, java_jar: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        given(flag.replace("JAR", str(java_jar)))
+    assert ended.value.code == 2
+    assert f"{flag.partition('=')[0]} belongs to --runner flink" in capsys.readouterr().err
+
+
+CONTRACT = {
+    # What a savepoint is found by: the number of key groups.
+    "--max_parallelism=128",
+    # Nothing lost: what a checkpoint knows is what was written, and the last one outlives the job.
+    "--checkpointing_mode=EXACTLY_ONCE",
+    "--finish_bundle_before_checkpointing",
+    "--externalized_checkpoints_enabled",
+    "--retain_externalized_checkpoints_on_cancellation",
+    # Endless; Python beside the TaskManager, with a cache, for a state read would else be a round trip.
+    "--streaming",
+    "--environment_type=EXTERNAL",
+    "--max_cache_memory_usage_mb=100",
+    # The cluster is the one that the jar is run on.
+    "--runner=FlinkRunner",
+    "--flink_master=[auto]",
+    "--flink_submit_uber_jar",
+}
+
+
+def test_no_setting_touches_what_savepoints_and_delivery_rest_on(java_jar: Path) -> None:
+    plain = on_flink(java_jar)
+    other = on_flink(java_jar, "--parallelism=4", "--savepoint=x", "--flink-master=a:1", "--detach")
+    assert set(plain.beam_options()) >= CONTRACT
+    assert other.beam_options() == plain.beam_options()  # where, how wide and from what it starts is not the job's
+
+
+@pytest.mark.parametrize(
+    ("flag", "option"),
+    [
+        ("--job-name=hall", "--job_name=hall"),
+        ("--worker-pool=pool:1", "--environment_config=pool:1"),
+        ("--worker-processes=3", "--sdk_worker_parallelism=3"),
+        ("--checkpoint-interval=0.5", "--checkpointing_interval=500"),
+        ("--bundle-time=20", "--max_bundle_time_mills=20"),
+        ("--bundle-size=30", "--max_bundle_size=30"),
+    ],
+)
+def test_each_setting_of_the_job_is_one_option_of_beam(flag: str, option: str, java_jar: Path) -> None:
+    plain, changed = on_flink(java_jar).beam_options(), on_flink(java_jar, flag).beam_options()
+    assert set(changed) - set(plain) == {option}
+    assert len(changed) == len(plain)
+    assert set(changed) >= CONTRACT
+
+
+def test_an_empty_savepoint_of_the_environment_is_refused_too(
+    java_jar: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Flink would take it for none, and the job start anew."""
+    monkeypatch.setenv("BEAM_RTLS_SAVEPOINT", "")
+    with pytest.raises(SystemExit):
+        on_flink(java_jar)
+    assert "the savepoint is empty" in capsys.readouterr().err
+
+
+@dataclass(frozen=True, slots=True)
+class WriteJar:
+    """``beam-rtls run --output-jar`` up to the writing, and the map it would write."""
+
+    java_jar: Path
+    written: list[SiteFile]
+
+    def __call__(self, anchors: Path | str) -> int:
+        flags = ["--runner=flink", f"--java-jar={self.java_jar}", "--output-jar=job.jar", "--tag-height=1.5"]
+        return run.main([f"--anchors={anchors}", "--bootstrap-servers=broker:1", *flags])
+
+
+@pytest.fixture
+def write_jar(java_jar: Path, monkeypatch: pytest.MonkeyPatch) -> WriteJar:
+    written: list[SiteFile] = []
+    monkeypatch.setattr("pipeline.portable_jar.write_portable_jar", lambda site, *_: written.append(site))
+    monkeypatch.setattr(run, "_configure_logging", lambda _: None)
+    monkeypatch.chdir(java_jar.parent)
+    return WriteJar(java_jar, written)
+
+
+def test_a_jar_for_a_map_that_only_the_workers_have_needs_its_whole_path(
+    write_jar: WriteJar, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert write_jar("site.yaml") == 1
+    assert "site.yaml is not here" in capsys.readouterr().err
+    assert write_jar.written == []
+    assert write_jar(tmp_path / "site.yaml") == 0
+    assert write_jar.written == [SiteFile(tmp_path / "site.yaml", 1.5)]
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(2, "No such file", "job.jar"), RuntimeError("Java must be")])
+def test_a_jar_that_cannot_be_written_is_told_without_a_traceback(
+    write_jar: WriteJar,
+    error: Exception,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("pipeline.portable_jar.write_portable_jar", fail)
+    assert write_jar(tmp_path / "site.yaml") == 1
+    assert capsys.readouterr().err == f"beam-rtls run: cannot write the job's jar: {error}\n"
+
+
+def test_a_map_that_is_here_is_checked_before_the_jar_is_written(
+    write_jar: WriteJar, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "site.yaml").write_text("anchors: []\n")
+    for anchors in ("site.yaml", tmp_path / "site.yaml"):
+        assert write_jar(anchors) == 1
+        assert f"beam-rtls run: {tmp_path}/site.yaml:1: `site` is missing" in capsys.readouterr().err
+    assert write_jar.written == []
+
+
+def test_workers_are_told_the_whole_path_of_a_map_that_is_here(write_jar: WriteJar, tmp_path: Path) -> None:
+    (tmp_path / "site.yaml").write_bytes((ROOT / "anchors" / "warehouse.yaml").read_bytes())
+    assert write_jar("site.yaml") == 0
+    assert write_jar.written == [SiteFile(tmp_path / "site.yaml", 1.5)]
 
 
 def test_the_same_topic_name_on_two_clusters_is_no_loop() -> None:

@@ -53,5 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"beam-rtls: {problem}\n\n{usage()}", file=sys.stderr)
         return 2
     module = importlib.import_module(f"pipeline.commands.{module_of(arguments[0])}")
-    result: int = module.main(arguments[1:])
+    try:
+        result: int = module.main(arguments[1:])
+    except KeyboardInterrupt:
+        return 130  # as a shell has it
     return result

@@ -22,7 +22,8 @@ from pipeline.commands import COMMANDS, module_of
 ENVIRONMENT_PREFIX = "BEAM_RTLS_"
 OTHER_VARIABLES = frozenset({"BEAM_RTLS_LOGS", "BEAM_RTLS_TOOLS"})
 """Variables with the prefix that are not settings of a command."""
-_ADDRESS = re.compile(r"(?:[^\s,:\[\]]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,9})")
+_HOST = r"(?:[^\s,:/?#@\[\]]+|\[[0-9a-fA-F:]+\])"
+_ADDRESS = re.compile(rf"{_HOST}:(?P<port>\d{{1,9}})")
 MAX_PORT = 65535
 
 
@@ -148,7 +149,7 @@ def server(text: str) -> str:
 
 
 def web_address(text: str) -> str:
-    """Parse ``http://HOST:PORT``; a plain ``HOST:PORT`` is taken for http.
+    """Parse ``http://HOST:PORT`` or ``https://HOST``, with a path or without; a plain ``HOST:PORT`` is taken for http.
 
     Raises:
         argparse.ArgumentTypeError: where it is none.
@@ -158,7 +159,9 @@ def web_address(text: str) -> str:
     if separator and scheme not in {"http", "https"}:
         raise argparse.ArgumentTypeError(f"expected http://HOST:PORT, got {text!r}")
     host = address.partition("/")[0]
-    if not (scheme == "https" and ":" not in host):
+    if re.search(r"[\s?#]", address):
+        raise argparse.ArgumentTypeError(f"expected http://HOST:PORT, got {text!r}")
+    if not (scheme == "https" and re.fullmatch(_HOST, host)):
         _check_address(host, f"expected http://HOST:PORT, got {text!r}")
     return f"{scheme or 'http'}://{address}"
 

@@ -60,14 +60,11 @@ def _stop(cluster: Flink, arguments: FlinkArguments) -> None:
     else:
         cluster.cancel(job.id)
         _tell(job_id=job.id)
+    cluster.await_end(job.id, arguments.timeout_s)  # until then nothing can be resumed
 
 
 def _resume(cluster: Flink, arguments: FlinkArguments) -> None:
-    running = [job for job in cluster.jobs() if job.name == arguments.job_name and not job.ended]
-    if running:
-        raise FlinkError(
-            f"job {running[0].id} ({arguments.job_name}) is {running[0].state}; two would double positions"
-        )
+    cluster.require_none(arguments.job_name)
     jar_id = cluster.uploaded(jar_name(arguments.job_name))
     _tell(
         job_id=cluster.submit(jar_id, ENTRY_CLASS, parallelism=arguments.parallelism, savepoint=arguments.resume_from)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.commands.arguments import new_parser, number, refuse_unknown_variables, web_address
+from pipeline.settings import MAX_PARALLELISM
 
 ACTIONS = {
     "status": "state, checkpoints and TaskManagers",
@@ -50,6 +51,8 @@ def parse(argv: Sequence[str]) -> FlinkArguments:
         parser.error("resume needs --from PATH, a savepoint or a retained checkpoint")
     if given.with_savepoint and given.action != "stop":
         parser.error(f"--with-savepoint belongs to stop, not to {given.action}")
+    if given.savepoint_dir and given.action == "stop" and not given.with_savepoint:
+        parser.error("stop takes no savepoint unless told to; give --with-savepoint, or no --savepoint-dir")
     return FlinkArguments(
         action=given.action,
         master=given.flink_master,
@@ -80,7 +83,10 @@ def new_argument_parser() -> argparse.ArgumentParser:
         "--from", dest="resume_from", metavar="PATH", help="resume: the savepoint, or a retained checkpoint"
     )
     parser.add_argument(
-        "--parallelism", type=number(at_least=1, at_most=128, kind=int), metavar="N", help="resume: the new parallelism"
+        "--parallelism",
+        type=number(at_least=1, at_most=MAX_PARALLELISM, kind=int),
+        metavar="N",
+        help="resume: how many tasks work side by side; the cluster's default where not given",
     )
     parser.add_argument(
         "--timeout",

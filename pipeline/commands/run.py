@@ -7,12 +7,14 @@ import json
 import logging
 import signal
 import sys
+import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pipeline.commands.run_arguments import RunArguments, parse
-from pipeline.flink_rest import ENTRY_CLASS, Flink, FlinkError
+from pipeline.flink import follow
+from pipeline.flink_rest import ENTRY_CLASS, Flink, FlinkError, jar_name
 from pipeline.kafka_client import UnsupportedPropertyError
 from pipeline.preflight import PreflightError, preflight, require_service
 from pipeline.settings import FlinkSettings, PrismSettings
@@ -24,18 +26,28 @@ _NOISE = (
     "crcmod package not found",  # a checksum for file formats that are not used here
     "Unparseable argument",  # an option of the runner's Java side, which Python hands on without knowing it
     "garbage collected without being shut down",  # Beam's Java worker says so of its own connections
+    "Waiting for grpc channel to be ready",  # Java takes its seconds
+    "Error bringing up service",  # with a stack; what is wrong follows
 )
 
 
+class JarError(RuntimeError):
+    """The job's jar cannot be written."""
+
+
 def main(argv: Sequence[str]) -> int:
-    """Run until stopped. Exit code 0 after SIGINT or SIGTERM, 1 where the run failed, 2 where it was called wrongly."""
+    """Run until stopped, or submitted where that is all that was asked for.
+
+    Exit code 0 after SIGINT or SIGTERM, 1 where the run failed or was stopped before it was submitted to Flink, 2 where
+    it was called wrongly.
+    """
     arguments = parse(argv)
     _configure_logging(arguments.log_level)
     site = SiteFile(arguments.anchors.absolute(), arguments.tag_height_m)
     run = _on_prism if isinstance(arguments.settings.runner, PrismSettings) else _on_flink
     try:
         return run(site, arguments)
-    except (SiteError, PreflightError, UnsupportedPropertyError, FlinkError) as error:
+    except (SiteError, PreflightError, UnsupportedPropertyError, FlinkError, JarError) as error:
         print(f"beam-rtls run: {error}", file=sys.stderr)
         return 1
 
@@ -58,17 +70,27 @@ def _on_flink(site: SiteFile, arguments: RunArguments) -> int:
     if flink.output_jar is not None:
         return _write_jar(site, arguments, flink, flink.output_jar)
     _check_site(site)
-    _load_meanwhile("pipeline.flink")
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
-    preflight(arguments.settings.kafka, arguments.start_wait_s, resumes=flink.savepoint is not None)
-    from pipeline.flink import follow, submit  # noqa: PLC0415
-
     cluster = Flink(flink.master)
-    job_id = submit(cluster, site, arguments.settings, flink)
+    stopped = threading.Event()
+    try:
+        _on_signals(_interrupt)  # as long as there is no job to cancel
+        cluster.require_none(flink.job_name)  # before the offsets are committed that such a job may start from
+        _load_meanwhile("pipeline.portable_jar")
+        preflight(arguments.settings.kafka, arguments.start_wait_s, resumes=flink.savepoint is not None)
+        with tempfile.TemporaryDirectory(prefix="beam-rtls-") as directory:
+            jar = Path(directory, jar_name(flink.job_name))
+            _pack(site, arguments, flink, jar)
+            _LOG.info("uploading the job (%.0f MB)", jar.stat().st_size / 1e6)
+            jar_id = cluster.upload(jar, jar.name)
+        _on_signals(stopped.set)
+    except KeyboardInterrupt:
+        print("beam-rtls run: stopped before the job was submitted", file=sys.stderr)
+        return 1
+    if flink.savepoint:
+        _LOG.info("resuming from %s", flink.savepoint)
+    job_id = cluster.submit(jar_id, ENTRY_CLASS, parallelism=flink.parallelism, savepoint=flink.savepoint)
     print(json.dumps({"job_id": job_id, "web_ui": f"{cluster.address}/#/job/{job_id}/overview"}), flush=True)
-    if flink.detach:
+    if flink.detach and not stopped.is_set():
         return 0
     _LOG.info("following job %s; Ctrl-C cancels it", job_id)
     return follow(cluster, job_id, stopped)
@@ -78,13 +100,31 @@ def _write_jar(site: SiteFile, arguments: RunArguments, flink: FlinkSettings, ou
     """Write the job's jar. The map is on the workers, and where it is here as well, it is checked."""
     if arguments.anchors.exists():
         _check_site(site)
-    elif not arguments.anchors.is_absolute():
+    elif arguments.anchors.is_absolute():
+        _LOG.warning("%s is not here and goes unchecked; the workers need it there", arguments.anchors)
+    else:
         raise SiteError(f"{arguments.anchors} is not here; for a map that only the workers have, give its whole path")
-    from pipeline.portable_jar import write_portable_jar  # noqa: PLC0415
-
-    write_portable_jar(site, arguments.settings, flink, output)
+    _pack(site, arguments, flink, output)
     _LOG.info("wrote %s; its main class is %s", output, ENTRY_CLASS)
     return 0
+
+
+def _pack(site: SiteFile, arguments: RunArguments, flink: FlinkSettings, output: Path) -> None:
+    from pipeline.portable_jar import write_portable_jar  # noqa: PLC0415
+
+    try:
+        write_portable_jar(site, arguments.settings, flink, output)
+    except (OSError, RuntimeError) as error:
+        raise JarError(f"cannot write the job's jar: {error}") from error
+
+
+def _on_signals(act: Callable[[], None]) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: act())
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
 
 
 def _check_site(site: SiteFile) -> None:

@@ -84,8 +84,10 @@ def _runner(given: argparse.Namespace) -> PrismSettings | FlinkSettings:
     _refuse_others(given, "prism", _PRISM_ONLY)
     if given.java_jar is None:
         raise ValueError("--runner flink needs --java-jar FILE, the Java side (make jars builds .tools/beam.jar)")
-    if given.output_jar and (given.savepoint or given.parallelism):
-        raise ValueError("--output-jar submits nothing; --savepoint and --parallelism are given when the jar is run")
+    if given.output_jar and (given.savepoint is not None or given.parallelism or given.detach):
+        raise ValueError(
+            "--output-jar submits nothing; --savepoint, --parallelism and --detach are for when the jar is run"
+        )
     return FlinkSettings(
         java_jar=Path(given.java_jar),
         master=given.flink_master,

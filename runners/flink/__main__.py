@@ -125,7 +125,7 @@ class _Platform:
         def running() -> bool:
             try:
                 jobs = [job for job in self._flink.jobs() if job.name == JOB_NAME and not job.ended]
-                return bool(jobs) and all(task["status"] == "RUNNING" for task in self._flink.vertices(jobs[0].id))
+                return bool(jobs) and self._flink.is_at_work(jobs[0].id)
             except FlinkError as error:
                 raise ProcessError(str(error)) from error
 

@@ -206,7 +206,11 @@ class FlinkCluster:
             "tickTime=2000",
         )
         settings.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        return self._java("ZooKeeper", ["-Xmx128m", *self._jvm(), _ZOOKEEPER, str(settings), "1"], "zookeeper.log")
+        return self._java(
+            "ZooKeeper",
+            ["-Xmx128m", *self._jvm(), _ZOOKEEPER, "--zkConfigFile", str(settings), "--peerId", "1"],
+            "zookeeper.log",
+        )
 
 
 def _high_availability(zookeeper_port: int, state: Path) -> dict[str, str]:

@@ -5,8 +5,10 @@ Each test has topics of its own. Nothing is skipped: where a tool is missing, th
 
 from __future__ import annotations
 
+import json
 import os
 import socket
+import subprocess
 import sys
 import time
 import uuid
@@ -17,9 +19,11 @@ from pathlib import Path
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, TopicPartition
 
+from pipeline.flink_rest import Flink
 from runners.direct import expansion
 from runners.direct.broker import Broker
-from runners.processes import Child, Children
+from runners.flink.cluster import FlinkCluster
+from runners.processes import Child, Children, port_answers, wait_until
 
 ROOT = Path(__file__).parents[2]
 TOOLS = Path(os.environ.get("BEAM_RTLS_TOOLS") or ROOT / ".tools")
@@ -97,9 +101,70 @@ class RunPipeline:
                 "beam-rtls run",
                 [sys.executable, "-m", "pipeline", "run", *arguments],
                 self.directory / "run.log",
-                env={name: value for name, value in os.environ.items() if not name.startswith("BEAM_RTLS_")},
+                env=_clean_environment(),
             ),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class RunOnFlink:
+    """Starts ``beam-rtls run --runner flink`` against the test's topics; the job is cancelled when the test ends."""
+
+    broker: Broker
+    flink: Flink
+    worker_pool: str
+    topics: Topics
+    directory: Path
+    children: Children
+
+    def __call__(self, anchors: Path, *flags: str, offset: str = "earliest", code: Path = ROOT) -> Child:
+        """Start it; ``code`` holds the package."""
+        return self.children.start(
+            Child(
+                "beam-rtls run",
+                [sys.executable, "-m", "pipeline", "run", *self.arguments(anchors, offset), *flags],
+                self.directory / "run.log",
+                env=_clean_environment(),
+                cwd=code,
+                stop_timeout_s=60.0,
+                may_end=True,
+            ),
+        )
+
+    def arguments(self, anchors: Path, offset: str = "earliest") -> list[str]:
+        """Return what ``beam-rtls run`` is told."""
+        return [
+            *(f"--anchors={anchors}", f"--bootstrap-servers={self.broker.bootstrap_servers}"),
+            *(f"--group-id={self.topics.data}", f"--offset={offset}", *self.topics.flags(), "--strict"),
+            *("--runner=flink", f"--flink-master={self.flink.address}", f"--java-jar={tool('beam.jar')}"),
+            *(f"--job-name={self.job_name}", f"--worker-pool={self.worker_pool}", "--checkpoint-interval=2"),
+        ]
+
+    @property
+    def job_name(self) -> str:
+        """What the test's job is called."""
+        return self.topics.data
+
+    def command(self, *arguments: str) -> dict[str, str]:
+        """Run ``beam-rtls flink`` about the test's job and return what it prints."""
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "pipeline", "flink", *arguments),
+                *(f"--flink-master={self.flink.address}", f"--job-name={self.job_name}"),
+            ],
+            env=_clean_environment(),
+            capture_output=True,
+            text=True,
+            timeout=150,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        told: dict[str, str] = json.loads(done.stdout)
+        return told
+
+
+def _clean_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("BEAM_RTLS_")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +251,48 @@ def prism() -> Path | None:
     """The Prism that make built; None where there is no Go, and Beam fetches one."""
     path = TOOLS / "prism"
     return path if path.exists() else None
+
+
+@pytest.fixture(scope="session")
+def flink(platform: Children, tmp_path_factory: pytest.TempPathFactory) -> Flink:
+    """A Flink cluster: a JobManager, and one TaskManager with two slots."""
+    rest, rpc = free_ports(2)
+    directory = tmp_path_factory.mktemp("flink")
+    cluster = FlinkCluster(directory, tool("flink"), rest, rpc, directory / "state")
+    cluster.configure()
+    for child in cluster.children:
+        platform.start(child)
+    cluster.wait_ready(platform.check)
+    return Flink(cluster.address)
+
+
+@pytest.fixture(scope="session")
+def worker_pool(platform: Children, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a pool of Python workers."""
+    return start_worker_pool(platform, tmp_path_factory.mktemp("pool"))
+
+
+def start_worker_pool(children: Children, directory: Path, code: Path = ROOT) -> str:
+    """Start a worker pool, whose package is in ``code``, and return its address."""
+    (port,) = free_ports(1)
+    argv = [sys.executable, "-m", "pipeline", "worker-pool", f"--port={port}"]
+    log = directory / "worker-pool.log"
+    pool = children.start(Child("beam-rtls worker-pool", argv, log, env=_clean_environment(), cwd=code))
+    wait_until(lambda: port_answers(port), 60, "the worker pool answers", pool.check)
+    return f"localhost:{port}"
+
+
+@pytest.fixture
+def run_on_flink(
+    broker: Broker, flink: Flink, worker_pool: str, topics: Topics, tmp_path: Path
+) -> Iterator[RunOnFlink]:
+    """``run_on_flink(anchors, *flags)`` starts the job and returns the process that follows it."""
+    with Children() as children:
+        yield RunOnFlink(broker, flink, worker_pool, topics, tmp_path, children)
+    for job in flink.jobs():
+        if job.name == topics.data and not job.ended:
+            flink.cancel(job.id)
+            flink.await_end(job.id, 60)
 
 
 @pytest.fixture

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, TimeoutError  # noqa: A004  (Python 3.10 has one of its own)
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import OFFSET_INVALID, Consumer, Producer, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -17,6 +18,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from pipeline.commands.preflight import main
 from pipeline.preflight import PreflightError, preflight, require_service
 from pipeline.settings import KafkaSettings
 from runners.direct.broker import Broker
@@ -93,6 +95,73 @@ def test_a_broker_out_of_reach_is_named(settings: KafkaSettings, nobody: str, mo
 def test_an_expansion_service_out_of_reach_is_named(nobody: str) -> None:
     with pytest.raises(PreflightError, match=f"no expansion service answers at {nobody}: .*refused"):
         require_service(nobody)
+
+
+def test_a_run_that_resumes_has_its_own_start_and_commits_none(settings: KafkaSettings) -> None:
+    fill(settings, 3)
+    preflight(settings, resumes=True)
+    assert committed(settings) == OFFSET_INVALID
+    preflight(dataclasses.replace(settings, offset="earliest"))
+    fill(settings, 3)
+    preflight(settings, resumes=True)
+    assert committed(settings) == 0
+
+
+def test_a_run_that_resumes_is_checked_all_the_same(settings: KafkaSettings) -> None:
+    with pytest.raises(PreflightError, match="no topic 'elsewhere'"):
+        preflight(dataclasses.replace(settings, positions_topic="elsewhere"), resumes=True)
+    with pytest.raises(PreflightError, match="expected LogAppendTime"):
+        preflight(dataclasses.replace(settings, data_topic=create_time_topic(settings)), resumes=True)
+
+
+def command(settings: KafkaSettings, *more: str) -> int:
+    return main(
+        [
+            f"--bootstrap-servers={settings.bootstrap_servers}",
+            f"--group-id={settings.group_id}",
+            f"--data-topic={settings.data_topic}",
+            f"--positions-topic={settings.positions_topic}",
+            f"--rejected-topic={settings.rejected_topic}",
+            *more,
+        ]
+    )
+
+
+def test_the_command_commits_where_a_first_start_reads_from(
+    settings: KafkaSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(settings, 4)
+    assert command(settings) == 0
+    assert committed(settings) == 4
+    fill(settings, 4)
+    assert command(settings, "--offset=committed") == 0
+    assert committed(settings) == 4
+    assert command(settings, "--offset=earliest") == 0
+    assert committed(settings) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_the_command_tells_what_is_wrong_and_commits_nothing(
+    settings: KafkaSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(settings, "--rejected-topic=elsewhere") == 1
+    assert "beam-rtls preflight: no topic 'elsewhere' at" in capsys.readouterr().err
+    assert command(settings, "--kafka-property=ssl.truststore.location=store.jks") == 1
+    assert "beam-rtls preflight: ssl.truststore.location is a JKS store" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as end:
+        command(settings, "--offset=newest")
+    assert end.value.code == 2
+    assert committed(settings) == OFFSET_INVALID
+
+
+def test_the_command_waits_for_a_topic_that_is_still_to_come(broker: Broker, settings: KafkaSettings) -> None:
+    later = dataclasses.replace(settings, positions_topic=f"{settings.positions_topic}-later")
+    with ThreadPoolExecutor(1) as threads:
+        done = threads.submit(command, later, "--start-wait=60")
+        with pytest.raises(TimeoutError):
+            done.result(0.5)
+        broker.create_topics([later.positions_topic])
+        assert done.result(60) == 0
 
 
 def create_time_topic(settings: KafkaSettings) -> str:

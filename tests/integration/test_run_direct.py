@@ -22,7 +22,7 @@ def test_one_command_runs_the_whole_and_ends_by_itself(tmp_path: Path) -> None:
                 "runners.direct",
                 "--duration=15",
                 "--tags=5",
-                f"--tools={_linked_tools(tmp_path)}",
+                f"--tools={linked_tools(tmp_path)}",
             ),
             *(f"--kafka-port={kafka}", f"--kafka-controller-port={controller}", f"--expansion-port={expansion}"),
         ],
@@ -40,7 +40,7 @@ def test_one_command_runs_the_whole_and_ends_by_itself(tmp_path: Path) -> None:
     assert summary["median_error_m"] < 0.30
     assert set(summary["rejected"]) <= SIMULATED_REASONS
     assert summary["latency_p50_ms"] is None  # too short a run for a figure
-    assert not _mentioning(str(tmp_path))
+    assert not mentioning(str(tmp_path))
 
 
 def test_a_busy_port_is_a_clear_error(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_a_busy_port_is_a_clear_error(tmp_path: Path) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         done = subprocess.run(
-            [sys.executable, "-m", "runners.direct", f"--kafka-port={port}", f"--tools={_linked_tools(tmp_path)}"],
+            [sys.executable, "-m", "runners.direct", f"--kafka-port={port}", f"--tools={linked_tools(tmp_path)}"],
             cwd=ROOT,
             capture_output=True,
             text=True,
@@ -61,17 +61,17 @@ def test_a_busy_port_is_a_clear_error(tmp_path: Path) -> None:
     assert "KAFKA_PORT" in done.stderr
 
 
-def _linked_tools(directory: Path) -> Path:
+def linked_tools(directory: Path) -> Path:
     """A folder of tools with logs and data of its own, so that tests and a run by hand do not meet."""
     tools = directory / "tools"
     tools.mkdir()
-    for name in ("broker", "beam.jar", "prism"):
+    for name in ("broker", "beam.jar", "flink", "prism"):
         if (TOOLS / name).exists():
             (tools / name).symlink_to((TOOLS / name).resolve())
     return tools
 
 
-def _mentioning(text: str) -> list[str]:
+def mentioning(text: str) -> list[str]:
     """The processes with a text in their command line."""
     found = []
     for process in Path("/proc").iterdir():

@@ -1,0 +1,48 @@
+package rtls;
+
+import java.util.UUID;
+import org.apache.beam.model.pipeline.v1.RunnerApi.Pipeline;
+import org.apache.beam.runners.flink.FlinkPipelineOptions;
+import org.apache.beam.runners.flink.FlinkStreamingPortablePipelineTranslator;
+import org.apache.beam.runners.fnexecution.provisioning.JobInfo;
+import org.apache.beam.runners.jobsubmission.PortablePipelineJarUtils;
+import org.apache.beam.sdk.io.FileSystems;
+import org.apache.beam.sdk.options.PipelineOptionsFactory;
+import org.apache.beam.sdk.util.construction.PipelineOptionsTranslation;
+import org.apache.beam.sdk.util.construction.resources.PipelineResources;
+
+/**
+ * The entry class of the job's jar: runs the pipeline that the jar holds on the cluster that the jar is run on.
+ *
+ * <p>It does what the main method of Beam's FlinkPipelineRunner does, and between translating the pipeline and running
+ * it gives the sources a way to stop that leaves open rounds open: see {@link StoppableSource}.
+ */
+public final class FlinkJob {
+  private FlinkJob() {}
+
+  public static void main(String[] arguments) throws Exception {
+    FileSystems.setDefaultPipelineOptions(PipelineOptionsFactory.create());
+    String name = PortablePipelineJarUtils.getDefaultJobName();
+    Pipeline pipeline = PortablePipelineJarUtils.getPipelineFromClasspath(name);
+    FlinkPipelineOptions options =
+        PipelineOptionsTranslation.fromProto(PortablePipelineJarUtils.getPipelineOptionsFromClasspath(name))
+            .as(FlinkPipelineOptions.class);
+    JobInfo job =
+        JobInfo.create(
+            options.getJobName() + "_" + UUID.randomUUID(),
+            options.getJobName(),
+            "", // a retrieval token is not used any more
+            PipelineOptionsTranslation.toProto(options));
+    FlinkStreamingPortablePipelineTranslator translator = new FlinkStreamingPortablePipelineTranslator();
+    FlinkStreamingPortablePipelineTranslator.StreamingTranslationContext context =
+        translator.createTranslationContext(
+            job,
+            options,
+            options.getFlinkConfDir(),
+            PipelineResources.detectClassPathResourcesToStage(FlinkJob.class.getClassLoader(), options));
+    FlinkStreamingPortablePipelineTranslator.Executor executor =
+        translator.translate(context, translator.prepareForTranslation(pipeline));
+    StoppableSource.replaceSources(context.getExecutionEnvironment());
+    executor.execute(options.getJobName());
+  }
+}
