@@ -165,6 +165,7 @@ class FlinkSettings:
             "--flink_submit_uber_jar",
             f"--flink_job_server_jar={self.java_jar}",
             f"--job_name={self.job_name}",
+            "--experiments=disable_logging_submission_environment",  # else a list of what is installed here goes along
             "--streaming",
             # Python runs in the worker pool beside each TaskManager, KafkaIO's Java inside the TaskManager itself.
             "--environment_type=EXTERNAL",

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from runners.java import java_home
 from runners.live.summary import Summary
 from runners.live.watch import WatchError, WatchSettings, watch
 from runners.processes import Child, Children, ProcessError
@@ -64,6 +65,9 @@ class Session:
         argv = [sys.executable, "-m", "pipeline", command, *arguments]
         # What a shell holds for other runs is not meant for this one.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("BEAM_RTLS_")}
+        home = java_home()
+        if home is not None:
+            environment["JAVA_HOME"] = str(home)  # where Beam looks for it
         log = self.directory / f"{command}.log"
         return Child(f"beam-rtls {command}", argv, log, env=environment, may_end=may_end)
 

@@ -41,15 +41,17 @@ MAY_IMPORT = {
     "__main__": {"commands"},
     "runners.__init__": set(),
     "runners.processes": set(),
+    "runners.java": set(),
     "runners.live": {"kafka_client", "wire"},
-    "runners.session": {"runners.processes", "runners.live"},
+    "runners.session": {"runners.processes", "runners.java", "runners.live"},
     "runners.variables": {"commands.arguments"},
     "runners.direct": {
-        *("runners.processes", "runners.live", "runners.session", "runners.variables", "commands.arguments"),
+        *("runners.processes", "runners.java", "runners.live", "runners.session", "runners.variables"),
+        "commands.arguments",
     },
     "runners.flink": {
         *("runners.processes", "runners.live", "runners.session", "runners.variables", "runners.direct"),
-        *("commands.arguments", "flink_rest"),
+        *("runners.java", "commands.arguments", "flink_rest"),
     },
     "runners.faults": {
         *("runners.processes", "runners.session", "runners.variables", "runners.direct", "runners.flink"),

@@ -13,7 +13,7 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from runners.direct.java import java
+from runners.java import java
 from runners.processes import LOOPBACK, Child, ProcessError, port_answers, wait_until
 
 START_TIMEOUT_S = 60.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from runners.direct.java import java
+from runners.java import java
 from runners.processes import Child, port_answers, wait_until
 
 START_TIMEOUT_S = 60.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from pipeline.flink_rest import Flink, FlinkError
+from pipeline.flink_rest import Flink, FlinkError, FlinkUnreachableError, Job
 from runners.direct.broker import Broker
 from runners.flink.cluster import FlinkCluster
 from runners.flink.options import Options, parse
@@ -121,17 +121,19 @@ class _Platform:
         Raises:
             ProcessError: it took too long, or the job failed.
         """
+        found: list[Job] = []
 
         def running() -> bool:
             try:
-                jobs = [job for job in self._flink.jobs() if job.name == JOB_NAME and not job.ended]
-                return bool(jobs) and self._flink.is_at_work(jobs[0].id)
+                found[:] = [job for job in self._flink.jobs() if job.name == JOB_NAME and not job.ended]
+                return bool(found) and self._flink.is_at_work(found[0].id)
+            except FlinkUnreachableError:
+                return False
             except FlinkError as error:
                 raise ProcessError(str(error)) from error
 
         wait_until(running, JOB_TIMEOUT_S, "the job runs", self._session.check)
-        job = self._flink.job(JOB_NAME)
-        self._session.say(f"job {job.id} is RUNNING: {self._flink.address}/#/job/{job.id}/overview")
+        self._session.say(f"job {found[0].id} is RUNNING: {self._flink.address}/#/job/{found[0].id}/overview")
 
     def story(self) -> str:
         """Return the job's state and checkpoints in a line."""

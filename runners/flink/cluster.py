@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pipeline.flink_rest import Flink, FlinkUnreachableError
-from runners.direct.java import java
+from runners.java import java
 from runners.processes import LOOPBACK, Child, ProcessError, port_answers, wait_until
 
 START_TIMEOUT_S = 90.0

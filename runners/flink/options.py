@@ -77,6 +77,8 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     tags = given.tags
     if tags is None:
         tags = 0 if given.kafka else DEFAULT_TAGS
+    if given.simulate and not tags:
+        variables.refuse("SIMULATE is for simulated tags, and TAGS is 0; on a Kafka that exists, TAGS has to be given")
     return Options(
         site=given.site,
         duration_s=given.duration,

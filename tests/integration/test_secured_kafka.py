@@ -14,12 +14,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from pipeline.flink_rest import ENTRY_CLASS
 from runners.direct.broker import Broker
 from tests.integration.conftest import (
     DEMO,
     HAND_MADE,
     TAG,
     ReadTopic,
+    RunOnFlink,
     RunPipeline,
     free_ports,
     new_topics,
@@ -85,6 +87,45 @@ def secured(tmp_path: Path) -> Iterator[tuple[Broker, str, Path]]:
         yield broker, f"127.0.0.1:{secured_port}", authority
     finally:
         broker.stop()
+
+
+def test_a_portable_jar_holds_no_secret_and_finds_it_where_it_runs(
+    secured: tuple[Broker, str, Path],
+    run_on_flink: RunOnFlink,
+    tmp_path: Path,
+) -> None:
+    """As on Kubernetes: the jar refers to a mounted file, and Kafka's own client resolves that."""
+    broker, door, authority = secured
+    topics = new_topics(broker)
+    mounted = tmp_path / "kafka.properties"
+    provider = "org.apache.kafka.common.config.provider.FileConfigProvider"
+    properties = {
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": "PLAIN",
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": str(authority),
+        "config.providers": "file",
+        "config.providers.file.class": provider,
+        "sasl.jaas.config": f"${{file:{mounted}:sasl.jaas.config}}",
+    }
+    start = dataclasses.replace(run_on_flink, broker=broker, topics=topics)
+    jar = tmp_path / "job.jar"
+    given = [f"--kafka-property={key}={value}" for key, value in properties.items()]
+    built = start(DEMO, f"--bootstrap-servers={door}", *given, f"--output-jar={jar}")
+    assert built.wait(120) == 0
+
+    mounted.write_text("".join(f"{key}={value}\n" for key, value in properties.items() if "jaas" not in key))
+    with mounted.open("a") as file:
+        file.write(f"sasl.jaas.config={LOGIN};\n")
+    publish(broker, topics.data, [*HAND_MADE])
+    flink = run_on_flink.flink
+    job = flink.submit(flink.upload(jar, "secured.jar"), ENTRY_CLASS, parallelism=1, savepoint=None)
+    try:
+        (message,) = ReadTopic(broker)(topics.positions, lambda found: len(found) >= 1, 180)
+    finally:
+        flink.cancel(job)
+        flink.await_end(job, 60)
+    assert json.loads(message.value())["tagid"] == TAG
 
 
 def test_tls_and_sasl_on_both_sides(

@@ -19,7 +19,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.protocols import Validator
 
-from runners.direct.java import java
+from runners.java import java
 
 ROOT = Path(__file__).parents[2]
 TOOLS = Path(os.environ.get("BEAM_RTLS_TOOLS") or ROOT / ".tools")
