@@ -30,7 +30,7 @@ export BEAM_RTLS_TOOLS := $(CURDIR)/$(TOOLS)
 VENV_STAMP := $(VENV)/.installed
 JAVA_SIDE_STAMP := $(TOOLS)/beam-$(BEAM_VERSION).stamp
 BROKER_STAMP := $(TOOLS)/broker.stamp
-# Whole, and no newer than the newest that Beam's runner knows here.
+# Of the minor version that Beam's runner is built for: it goes to the pom as well.
 FLINK_VERSION := 1.19.3
 FLINK_STAMP := $(TOOLS)/flink-$(FLINK_VERSION).stamp
 PRISM_STAMP := $(TOOLS)/prism-$(BEAM_VERSION).stamp
@@ -54,7 +54,7 @@ see_log = { tail -n 20 '$(LOGS)/$(1).log' >&2; echo '[$(1)] failed; the whole lo
 
 .PHONY: help
 help: ## this list
-	@echo 'beam-rtls (Apache Beam $(BEAM_VERSION)); needs python3 3.10+, java 17+ and mvn; go is of use, node and npm for the tests'
+	@echo 'beam-rtls (Apache Beam $(BEAM_VERSION)); needs python3 3.10+, java 17+ and mvn; go is of use, for the tests it is needed, and so are node and npm'
 	@echo
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 	@echo
@@ -63,6 +63,7 @@ help: ## this list
 	@echo 'run-flink:  the same, and PARALLELISM=2 BACKEND=hashmap|rocksdb SAVEPOINT=path'
 	@echo '            FLINK_MASTER=host:port KAFKA_BOOTSTRAP=host:port KAFKA_OUT_BOOTSTRAP=host:port WORKER_POOL=host:port'
 	@echo '            FLINK_PORT=18081 FLINK_RPC_PORT=16123 WORKER_POOL_PORT=50000'
+	@echo 'faults:     ARGS="--help" tells'
 	@echo 'test:       ARGS="-k name"'
 
 # --- what it takes -------------------------------------------------------------------------------------------------
@@ -73,7 +74,7 @@ jars: $(JAVA_SIDE_STAMP) $(BROKER_STAMP) ## the Java side of Beam (KafkaIO, Flin
 flink: $(FLINK_STAMP) ## a Flink distribution
 prism: $(PRISM_STAMP) ## Prism, Beam's local runner for streaming
 kubernetes: $(HELM_STAMP) $(OPERATOR_STAMP) ## what the chart's tests take: Helm, and the Flink operator's own code
-setup: venv jars flink prism kubernetes ## all of these
+setup: venv jars flink prism ## all that it takes to run
 
 $(VENV_STAMP): setup.py pyproject.toml constraints.txt $(wildcard proto/*.proto)
 	@command -v $(PYTHON) >/dev/null || $(call missing,venv,$(PYTHON) is missing: install Python 3.10 or later or name one with PYTHON=python3.11)
@@ -120,7 +121,7 @@ $(BROKER_STAMP): runners/direct/pom.xml runners/settings.xml | $(JAVA_SIDE_STAMP
 	@$(call say,broker,done)
 
 # The Python package is a whole Flink distribution; what it takes to run are its jars.
-$(FLINK_STAMP): $(VENV_STAMP)
+$(FLINK_STAMP): | $(VENV_STAMP)
 	@mkdir -p $(LOGS)
 	@rm -rf $(TOOLS)/flink $(TOOLS)/flink-*.stamp $(TOOLS)/flink-download
 	@$(call say,flink,fetching Flink $(FLINK_VERSION) (230 MB))
@@ -195,7 +196,7 @@ run-flink: venv jars flink ## the same on a real Flink cluster
 faults: venv jars flink ## kill what can be killed while readings stream in, and count what is lost (minutes)
 	@exec $(VENV_PYTHON) -m runners.faults $(ARGS)
 
-test: setup $(BRIDGE_STAMP) | $(filter lint,$(MAKECMDGOALS)) ## all tests, those on real Kafka too
+test: setup kubernetes $(BRIDGE_STAMP) | $(filter lint,$(MAKECMDGOALS)) ## all tests, those on real Kafka too
 	@$(VENV_PYTHON) -m pytest $(ARGS)
 
 lint: venv ## ruff and mypy
@@ -205,7 +206,7 @@ lint: venv ## ruff and mypy
 
 .PHONY: clean distclean
 clean: ## remove what building and testing leave behind
-	@rm -rf build dist *.egg-info runners/*/target .pytest_cache .mypy_cache .ruff_cache .hypothesis $(TOOLS)/run-* $(TOOLS)/faults
+	@rm -rf build dist *.egg-info runners/*/target .pytest_cache .mypy_cache .ruff_cache .hypothesis $(TOOLS)/run-* $(TOOLS)/faults $(TOOLS)/flink-state
 	@find . -path ./$(VENV) -prune -o -path ./$(BRIDGE)/node_modules -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## remove the virtual environment and all tools as well

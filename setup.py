@@ -102,7 +102,7 @@ setup(
         "tqdm",  # progress of long work
     ],
     extras_require={
-        "demo": ["rich"],  # the live table of run-direct
+        "demo": ["rich"],  # live tables
         "test": [
             "pytest",
             "pytest-timeout",  # a timer that fires for ever fails a test instead of hanging it

@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -30,15 +31,19 @@ _LOG = logging.getLogger(__name__)
 _PROVISION_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 10.0
 _RPC_THREADS = 32
+_ATTEMPTS = 4
+_YOUNG_S = 60.0
+_BACKOFF_S = 1.0
+_Key = tuple[str, str]  # the TaskManager's end of the connection, and the worker's id
 _MAIN = "apache_beam.runners.worker.sdk_worker_main"
 
 
 class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type: ignore[misc]
-    """Starts and stops worker processes on request; all of them end with the pool."""
+    """Starts and stops worker processes on request; closing it ends them all."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._workers: dict[tuple[str, str], subprocess.Popen[bytes]] = {}
+        self._workers: dict[_Key, subprocess.Popen[bytes]] = {}
         self._closed = False
 
     def StartWorker(  # noqa: N802  (gRPC's name)
@@ -47,14 +52,13 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type
         context: grpc.ServicerContext,
     ) -> beam_fn_api_pb2.StartWorkerResponse:
         """Start a worker that connects to the TaskManager; an error goes back as text and fails the job's start."""
+        key = (context.peer(), request.worker_id)
         try:
-            environment = {**os.environ, **worker_environment(request, _provision(request))}
-            worker = self._start((context.peer(), request.worker_id), environment)
+            worker = self._start(key, request)
         except (OSError, grpc.RpcError) as error:
             _LOG.exception("worker %s cannot be started", request.worker_id)
             return beam_fn_api_pb2.StartWorkerResponse(error=f"{type(error).__name__}: {error}")
-        _LOG.info("worker %s of %s started as process %d", request.worker_id, context.peer(), worker.pid)
-        threading.Thread(target=self._reap, args=(request.worker_id, worker), daemon=True).start()
+        threading.Thread(target=self._look_after, args=(key, request, worker), daemon=True).start()
         return beam_fn_api_pb2.StartWorkerResponse()
 
     def StopWorker(  # noqa: N802  (gRPC's name)
@@ -64,7 +68,8 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type
     ) -> beam_fn_api_pb2.StopWorkerResponse:
         """Stop the worker that was started over the same connection.
 
-        One that is not found there ends by itself: the TaskManager has closed what it listens to.
+        One that is not found there, as after half an hour without a word, when the connection is another one, ends by
+        itself: the TaskManager has closed what it listens to.
         """
         with self._lock:
             worker = self._workers.pop((context.peer(), request.worker_id), None)
@@ -72,14 +77,41 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type
             _stop(worker)
         return beam_fn_api_pb2.StopWorkerResponse()
 
-    def _start(self, key: tuple[str, str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    def _start(self, key: _Key, request: beam_fn_api_pb2.StartWorkerRequest) -> subprocess.Popen[bytes]:
+        environment = {**os.environ, **worker_environment(request, _provision(request))}
         with self._lock:
             if self._closed:  # whoever asked may have waited for the job's options meanwhile
                 raise ChildProcessError("the worker pool is closed")
             program = [sys.executable, "-m", _MAIN]
             worker = subprocess.Popen(program, env=environment, stdin=subprocess.DEVNULL)  # noqa: S603
             self._workers[key] = worker
+        _LOG.info("worker %s of %s started as process %d", key[1], key[0], worker.pid)
         return worker
+
+    def _look_after(
+        self, key: _Key, request: beam_fn_api_pb2.StartWorkerRequest, worker: subprocess.Popen[bytes]
+    ) -> None:
+        """Wait for a worker's end, and start another where it has died young.
+
+        A TaskManager waits without end for a worker that dies before it has connected. Of one that had, it knows by
+        itself; it then refuses the next of the same id, or does not answer any more, and that ends the matter.
+        """
+        for attempts_left in reversed(range(_ATTEMPTS)):
+            began_s = time.monotonic()
+            code = worker.wait()
+            _LOG.info("worker %s, process %d, ended with %d", key[1], worker.pid, code)
+            with self._lock:
+                wanted = self._workers.get(key) is worker
+                if wanted:
+                    del self._workers[key]
+            if not (wanted and code and attempts_left and time.monotonic() < began_s + _YOUNG_S):
+                return
+            time.sleep(_BACKOFF_S)
+            try:
+                worker = self._start(key, request)
+            except (OSError, grpc.RpcError) as error:
+                _LOG.info("worker %s is not wanted any more (%s)", key[1], type(error).__name__)
+                return
 
     def close(self) -> None:
         """Stop all workers, and start no more."""
@@ -91,14 +123,6 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type
             worker.terminate()
         for worker in workers:
             _stop(worker)
-
-    def _reap(self, worker_id: str, worker: subprocess.Popen[bytes]) -> None:
-        """Wait for a worker's end, so that none is left as a zombie."""
-        code = worker.wait()
-        with self._lock:
-            for key in [key for key, known in self._workers.items() if known is worker]:
-                del self._workers[key]
-        _LOG.info("worker %s, process %d, ended with %d", worker_id, worker.pid, code)
 
 
 @contextlib.contextmanager

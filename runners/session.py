@@ -60,7 +60,9 @@ class Session:
             raise Interrupted
         self.children.check()
 
-    def command(self, command: str, arguments: Sequence[str], *, may_end: bool = False) -> Child:
+    def command(
+        self, command: str, arguments: Sequence[str], *, may_end: bool = False, stop_timeout_s: float = 15.0
+    ) -> Child:
         """Return the process of ``beam-rtls COMMAND``, not started yet."""
         argv = [sys.executable, "-m", "pipeline", command, *arguments]
         # What a shell holds for other runs is not meant for this one.
@@ -69,7 +71,7 @@ class Session:
         if home is not None:
             environment["JAVA_HOME"] = str(home)  # where Beam looks for it
         log = self.directory / f"{command}.log"
-        return Child(f"beam-rtls {command}", argv, log, env=environment, may_end=may_end)
+        return Child(f"beam-rtls {command}", argv, log, env=environment, may_end=may_end, stop_timeout_s=stop_timeout_s)
 
     def simulator(self, site: Path, bootstrap_servers: str, tags: int, more: Sequence[str]) -> Child:
         """Return the simulator, not started yet; it tells the truth as well. ``more`` are options of its own."""
@@ -89,8 +91,11 @@ class Session:
         output_bootstrap_servers: str | None = None,
         *,
         truth: bool = True,
+        from_end: bool = False,
     ) -> Summary:
-        """Show what comes, until the duration is over or the run is asked to end; without truth, no errors are known.
+        """Show what comes, until the duration is over or the run is asked to end.
+
+        Without truth, no errors and latencies are known; ``from_end`` leaves out what the topics hold already.
 
         Raises:
             WatchError: no positions, or not what they should be.
@@ -101,6 +106,7 @@ class Session:
             output_bootstrap_servers or bootstrap_servers,
             truth_topic=TRUTH_TOPIC if truth else None,
             duration_s=duration_s,
+            from_end=from_end,
         )
         return watch(settings, self._stopped.is_set, self.children.check)
 

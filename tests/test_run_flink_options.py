@@ -51,7 +51,7 @@ VALUES: dict[str, tuple[str, dict[str, object]]] = {
     "WORKER_POOL_PORT": ("5", {"worker_pool_port": 5}),
     "BEAM_RTLS_TOOLS": ("here", {"tools": Path("here")}),
 }
-NEEDS = {"KAFKA_OUT_BOOTSTRAP": "KAFKA_BOOTSTRAP", "WORKER_POOL": "FLINK_MASTER"}
+NEEDS = {"KAFKA_OUT_BOOTSTRAP": "KAFKA_BOOTSTRAP", "WORKER_POOL": "FLINK_MASTER", "SAVEPOINT": "KAFKA_BOOTSTRAP"}
 FLAGS = {"KAFKA_BOOTSTRAP": "--kafka", "KAFKA_OUT_BOOTSTRAP": "--kafka-out", "BEAM_RTLS_TOOLS": "--tools"}
 
 

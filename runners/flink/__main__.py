@@ -19,6 +19,7 @@ from runners.session import TOPICS, Session, hold
 
 START_WAIT_S = 60.0
 JOB_TIMEOUT_S = 180.0
+CANCEL_TIMEOUT_S = 75.0
 SLOTS = 2
 JOB_NAME = "beam-rtls"
 
@@ -51,7 +52,13 @@ def run(options: Options, stopped: threading.Event) -> Summary:
             if simulator is not None:
                 session.children.start(simulator)
                 session.say(f"simulating {options.tags} tags on {options.site}; the first positions take some seconds")
-            summary = session.watch(platform.kafka, options.duration_s, platform.kafka_out, truth=simulator is not None)
+            summary = session.watch(
+                platform.kafka,
+                options.duration_s,
+                platform.kafka_out,
+                truth=simulator is not None,
+                from_end=options.kafka is not None,
+            )
             session.say(platform.story())
             session.say("stopping")
         finally:  # before the platform, without which the job would fail
@@ -167,7 +174,7 @@ class _Platform:
             *("--mode", options.mode),
             *("--start-wait", str(START_WAIT_S if options.kafka is None else 0)),
         )
-        return self._session.command("run", arguments)
+        return self._session.command("run", arguments, stop_timeout_s=CANCEL_TIMEOUT_S)
 
     def simulator(self) -> Child | None:
         """Return the simulator, not started yet; None where none was asked for."""

@@ -100,6 +100,7 @@ class FlinkCluster:
             "rest.bind-address": LOOPBACK,
             "rest.port": str(rest_port),
             "io.tmp.dirs": str(directory / "tmp"),
+            "web.tmpdir": str(directory / "tmp"),
             "state.backend.type": backend,
             "state.backend.incremental": "true",
             "state.checkpoints.dir": (state / "checkpoints").absolute().as_uri(),
@@ -187,6 +188,7 @@ class FlinkCluster:
         return [
             "-XX:+UseSerialGC",
             *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENED),
+            f"-Djava.io.tmpdir={(self._directory / 'tmp').absolute()}",
             f"-Dlog4j.configurationFile={(self._directory / 'log4j.properties').absolute()}",
             *("-cp", str(self._distribution / "*")),
         ]

@@ -72,6 +72,8 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     given = variables.parse(argv)
     if given.kafka_out and not given.kafka:
         variables.refuse("KAFKA_OUT_BOOTSTRAP is for the output of a Kafka that exists; it needs KAFKA_BOOTSTRAP")
+    if given.savepoint and not given.kafka:
+        variables.refuse("SAVEPOINT goes with the Kafka that it was taken on; it needs KAFKA_BOOTSTRAP")
     if given.worker_pool and not given.flink_master:
         variables.refuse("WORKER_POOL is beside the TaskManagers of a Flink that exists; it needs FLINK_MASTER")
     tags = given.tags

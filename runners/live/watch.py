@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import orjson
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, Message, TopicPartition
 from google.protobuf.message import DecodeError
 
 from pipeline.kafka_client import client_config
@@ -40,8 +40,8 @@ class WatchError(RuntimeError):
 class WatchSettings:
     """What to follow, and for how long.
 
-    What the topics already hold is taken too. ``duration_s`` counts from the first position; None goes on until
-    stopped. The truth stands beside the data, where there is any.
+    What the topics already hold is taken too, unless ``from_end``. ``duration_s`` counts from the first position; None
+    goes on until stopped. The truth stands beside the data, where there is any.
     """
 
     bootstrap_servers: str
@@ -52,6 +52,7 @@ class WatchSettings:
     truth_topic: str | None = "truth"
     duration_s: float | None = None
     first_position_timeout_s: float = 120.0
+    from_end: bool = False
 
 
 def watch(settings: WatchSettings, stopped: Callable[[], bool], check: Callable[[], None]) -> Summary:
@@ -100,6 +101,7 @@ def _consumers(settings: WatchSettings) -> Iterator[list[Consumer]]:
         (settings.bootstrap_servers, (settings.data_topic, *truth)),
         (settings.output_bootstrap_servers, (settings.positions_topic, settings.rejected_topic)),
     )
+    offset = OFFSET_END if settings.from_end else OFFSET_BEGINNING
     with contextlib.ExitStack() as stack:
         consumers = []
         for servers, topics in sides:
@@ -117,7 +119,7 @@ def _consumers(settings: WatchSettings) -> Iterator[list[Consumer]]:
             if missing:
                 raise WatchError(f"no topic {', '.join(missing)} on {servers}")
             consumer.assign(
-                [TopicPartition(topic, part, OFFSET_BEGINNING) for topic in topics for part in known[topic].partitions]
+                [TopicPartition(topic, part, offset) for topic in topics for part in known[topic].partitions]
             )
             consumers.append(consumer)
         yield consumers

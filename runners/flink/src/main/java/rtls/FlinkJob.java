@@ -7,26 +7,30 @@ import org.apache.beam.runners.flink.FlinkStreamingPortablePipelineTranslator;
 import org.apache.beam.runners.fnexecution.provisioning.JobInfo;
 import org.apache.beam.runners.jobsubmission.PortablePipelineJarUtils;
 import org.apache.beam.sdk.io.FileSystems;
+import org.apache.beam.sdk.metrics.MetricsEnvironment;
 import org.apache.beam.sdk.options.PipelineOptionsFactory;
+import org.apache.beam.sdk.options.SdkHarnessOptions;
 import org.apache.beam.sdk.util.construction.PipelineOptionsTranslation;
 import org.apache.beam.sdk.util.construction.resources.PipelineResources;
 
 /**
  * The entry class of the job's jar: runs the pipeline that the jar holds on the cluster that the jar is run on.
  *
- * <p>It does what the main method of Beam's FlinkPipelineRunner does, and between translating the pipeline and running
+ * <p>It does what Beam's FlinkPipelineRunner does in its main method (arguments it takes none), and between translating the pipeline and running
  * it gives the sources a way to stop that leaves open rounds open: see {@link StoppableSource}.
  */
 public final class FlinkJob {
   private FlinkJob() {}
 
   public static void main(String[] arguments) throws Exception {
+    MetricsEnvironment.setMetricsSupported(false);
     FileSystems.setDefaultPipelineOptions(PipelineOptionsFactory.create());
     String name = PortablePipelineJarUtils.getDefaultJobName();
     Pipeline pipeline = PortablePipelineJarUtils.getPipelineFromClasspath(name);
     FlinkPipelineOptions options =
         PipelineOptionsTranslation.fromProto(PortablePipelineJarUtils.getPipelineOptionsFromClasspath(name))
             .as(FlinkPipelineOptions.class);
+    SdkHarnessOptions.getConfiguredLoggerFromOptions(options.as(SdkHarnessOptions.class));
     JobInfo job =
         JobInfo.create(
             options.getJobName() + "_" + UUID.randomUUID(),
