@@ -11,10 +11,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import select
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -31,11 +31,10 @@ _LOG = logging.getLogger(__name__)
 _PROVISION_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 10.0
 _RPC_THREADS = 32
-_ATTEMPTS = 4
-_YOUNG_S = 60.0
-_BACKOFF_S = 1.0
-_Key = tuple[str, str]  # the TaskManager's end of the connection, and the worker's id
-_MAIN = "apache_beam.runners.worker.sdk_worker_main"
+_POLL_S = 0.1
+_MAIN = "pipeline.worker"
+CONNECTED_FD = "BEAM_RTLS_CONNECTED_FD"
+"""The variable that tells a worker at which end of a pipe to say that it has connected."""
 
 
 class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type: ignore[misc]
@@ -43,7 +42,7 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._workers: dict[_Key, subprocess.Popen[bytes]] = {}
+        self._workers: dict[tuple[str, str], subprocess.Popen[bytes]] = {}
         self._closed = False
 
     def StartWorker(  # noqa: N802  (gRPC's name)
@@ -51,15 +50,27 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type
         request: beam_fn_api_pb2.StartWorkerRequest,
         context: grpc.ServicerContext,
     ) -> beam_fn_api_pb2.StartWorkerResponse:
-        """Start a worker that connects to the TaskManager; an error goes back as text and fails the job's start."""
-        key = (context.peer(), request.worker_id)
+        """Start a worker, and answer when it has connected to the TaskManager.
+
+        An error goes back as text and fails the job's start, which Flink tries again. A TaskManager that was told
+        nothing would wait for ever for a worker that died before it connected. One that has given up meanwhile will
+        never ask for the worker's end, so this is its end.
+        """
         try:
-            worker = self._start(key, request)
+            environment = {**os.environ, **worker_environment(request, _provision(request))}
+            worker, connected = self._start((context.peer(), request.worker_id), environment)
         except (OSError, grpc.RpcError) as error:
             _LOG.exception("worker %s cannot be started", request.worker_id)
             return beam_fn_api_pb2.StartWorkerResponse(error=f"{type(error).__name__}: {error}")
-        threading.Thread(target=self._look_after, args=(key, request, worker), daemon=True).start()
-        return beam_fn_api_pb2.StartWorkerResponse()
+        _LOG.info("worker %s of %s started as process %d", request.worker_id, context.peer(), worker.pid)
+        threading.Thread(target=self._reap, args=(request.worker_id, worker), daemon=True).start()
+        with os.fdopen(connected, "rb") as pipe:
+            while not select.select([pipe], [], [], _POLL_S)[0]:
+                if not context.is_active():
+                    _LOG.info("worker %s of %s is no longer waited for", request.worker_id, context.peer())
+                    _stop(worker)
+            problem = "" if pipe.read(1) else f"worker {request.worker_id} ended before it had connected"
+        return beam_fn_api_pb2.StartWorkerResponse(error=problem)
 
     def StopWorker(  # noqa: N802  (gRPC's name)
         self,
@@ -77,41 +88,23 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type
             _stop(worker)
         return beam_fn_api_pb2.StopWorkerResponse()
 
-    def _start(self, key: _Key, request: beam_fn_api_pb2.StartWorkerRequest) -> subprocess.Popen[bytes]:
-        environment = {**os.environ, **worker_environment(request, _provision(request))}
-        with self._lock:
-            if self._closed:  # whoever asked may have waited for the job's options meanwhile
-                raise ChildProcessError("the worker pool is closed")
-            program = [sys.executable, "-m", _MAIN]
-            worker = subprocess.Popen(program, env=environment, stdin=subprocess.DEVNULL)  # noqa: S603
-            self._workers[key] = worker
-        _LOG.info("worker %s of %s started as process %d", key[1], key[0], worker.pid)
-        return worker
-
-    def _look_after(
-        self, key: _Key, request: beam_fn_api_pb2.StartWorkerRequest, worker: subprocess.Popen[bytes]
-    ) -> None:
-        """Wait for a worker's end, and start another where it has died young.
-
-        A TaskManager waits without end for a worker that dies before it has connected. Of one that had, it knows by
-        itself; it then refuses the next of the same id, or does not answer any more, and that ends the matter.
-        """
-        for attempts_left in reversed(range(_ATTEMPTS)):
-            began_s = time.monotonic()
-            code = worker.wait()
-            _LOG.info("worker %s, process %d, ended with %d", key[1], worker.pid, code)
+    def _start(self, key: tuple[str, str], environment: Mapping[str, str]) -> tuple[subprocess.Popen[bytes], int]:
+        """Return the worker, and a pipe's end at which a byte says that it has connected, and none that it ended."""
+        connected, tells = os.pipe()
+        try:
             with self._lock:
-                wanted = self._workers.get(key) is worker
-                if wanted:
-                    del self._workers[key]
-            if not (wanted and code and attempts_left and time.monotonic() < began_s + _YOUNG_S):
-                return
-            time.sleep(_BACKOFF_S)
-            try:
-                worker = self._start(key, request)
-            except (OSError, grpc.RpcError) as error:
-                _LOG.info("worker %s is not wanted any more (%s)", key[1], type(error).__name__)
-                return
+                if self._closed:  # whoever asked may have waited for the job's options meanwhile
+                    raise ChildProcessError("the worker pool is closed")
+                program = [sys.executable, "-m", _MAIN]
+                told = {**environment, CONNECTED_FD: str(tells)}
+                worker = subprocess.Popen(program, env=told, stdin=subprocess.DEVNULL, pass_fds=[tells])  # noqa: S603
+                self._workers[key] = worker
+        except OSError:
+            os.close(connected)
+            raise
+        finally:
+            os.close(tells)
+        return worker, connected
 
     def close(self) -> None:
         """Stop all workers, and start no more."""
@@ -123,6 +116,14 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type
             worker.terminate()
         for worker in workers:
             _stop(worker)
+
+    def _reap(self, worker_id: str, worker: subprocess.Popen[bytes]) -> None:
+        """Wait for a worker's end, so that none is left as a zombie."""
+        code = worker.wait()
+        with self._lock:
+            for key in [key for key, known in self._workers.items() if known is worker]:
+                del self._workers[key]
+        _LOG.info("worker %s, process %d, ended with %d", worker_id, worker.pid, code)
 
 
 @contextlib.contextmanager

@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "flink_rest": set(),
     "flink": {"flink_rest"},
     "worker_pool": set(),
+    "worker": {"worker_pool"},
     "commands": {
         *("site", "wire", "positioning", "simulation", "kafka_client", "settings", "preflight"),
         *("prism", "flink", "flink_rest", "portable_jar", "worker_pool"),

@@ -37,6 +37,10 @@ if os.environ["WORKER_ID"].startswith("stubborn"):
 note = pathlib.Path(os.environ["NOTES"], f"{os.getpid()}.json")
 note.with_suffix(".new").write_text(json.dumps({"program": sys.executable, **os.environ}))
 note.with_suffix(".new").rename(note)
+if os.environ["WORKER_ID"] == "stillborn":
+    sys.exit(1)
+if os.environ["WORKER_ID"] != "mute":
+    os.write(int(os.environ["BEAM_RTLS_CONNECTED_FD"]), b"1")
 time.sleep(60)
 """
 
@@ -248,15 +252,33 @@ def test_a_worker_that_does_not_listen_is_killed(
     assert not there(pid)
 
 
-def test_another_takes_the_place_of_a_worker_that_dies_young(connection: TaskManager, workers: Workers) -> None:
-    """It may have died before it had connected, and the TaskManager would wait for it without end."""
+def test_a_worker_that_dies_leaves_no_zombie_and_can_be_started_anew(connection: TaskManager, workers: Workers) -> None:
     connection.start("1")
     (first,) = workers.up()
     os.kill(first, signal.SIGKILL)
     gone(first)
+    connection.start("1")
     (second,) = workers.up(2).keys() - {first}
     connection.stop("1")
     assert not there(second)
+
+
+def test_a_worker_that_ends_before_it_has_connected_comes_back_as_an_error(
+    connection: TaskManager, workers: Workers
+) -> None:
+    """Told of nothing, the TaskManager would wait for it for ever."""
+    assert connection.start("stillborn") == "worker stillborn ended before it had connected"
+    gone(*workers.up())
+
+
+def test_a_worker_that_is_no_longer_waited_for_is_stopped(pool: int, provision_address: str, workers: Workers) -> None:
+    """As when the job restarts meanwhile: nobody would ever ask for its end."""
+    with ThreadPoolExecutor(1) as threads:
+        with task_manager(pool, provision_address) as connection:
+            asked = threads.submit(connection.start, "mute")
+            (pid,) = workers.up()
+        assert asked.exception(20) is not None
+    gone(pid)
 
 
 def test_an_endpoint_out_of_reach_comes_back_as_an_error(connection: TaskManager, workers: Workers) -> None:
@@ -365,19 +387,22 @@ def children(of: str = "self") -> set[int]:
 
 
 def test_the_command_ends_politely_with_its_workers_and_refuses_a_taken_port(
-    provision_address: str, tmp_path: Path
+    provision: Provision, provision_address: str, tmp_path: Path
 ) -> None:
+    provision.info.ClearField("status_endpoint")
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "pipeline", "worker-pool", f"--host={LOOPBACK}", f"--port={port}"]
     pool, second = (Child(name, command, tmp_path / name) for name in ("pool", "second"))
-    with Children() as running:
+    with contextlib.ExitStack() as stack:
+        running = stack.enter_context(Children())
         running.start(pool)
         wait_until(lambda: port_answers(port), 60, "the pool answers", running.check)
         running.start(second)
+        harness = stack.enter_context(server(Harness().add_to))
         with task_manager(port, provision_address) as connection:
-            assert connection.start("1") == ""
+            assert connection.start("1", control=harness, logging=harness) == ""
         (worker,) = children(str(pool.pid))
         assert second.wait(60) == 1
         assert f"beam-rtls worker-pool: cannot listen at {LOOPBACK}:{port}" in second.last_lines()

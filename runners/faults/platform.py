@@ -80,12 +80,6 @@ class Platform:
             slots=SLOTS,
             backend=layout.backend,
             zookeeper_port=ports.zookeeper if layout.high_availability else None,
-            settings={
-                # The uploaded jar is still there for a resume after the JobManager was killed.
-                "web.upload.dir": str(session.directory / "flink-state"),
-                # A JobManager that was killed is missed after so long (ms), not after a minute.
-                "high-availability.zookeeper.client.session-timeout": "10000",
-            },
         )
         self.flink = Flink(self.cluster.address)
         self.pool = session.command("worker-pool", ("--port", str(ports.worker_pool)))

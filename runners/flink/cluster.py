@@ -101,6 +101,7 @@ class FlinkCluster:
             "rest.port": str(rest_port),
             "io.tmp.dirs": str(directory / "tmp"),
             "web.tmpdir": str(directory / "tmp"),
+            "web.upload.dir": str(state / "jars"),  # what was uploaded outlives the JobManager, for flink resume
             "state.backend.type": backend,
             "state.backend.incremental": "true",
             "state.checkpoints.dir": (state / "checkpoints").absolute().as_uri(),
@@ -187,6 +188,7 @@ class FlinkCluster:
     def _jvm(self) -> list[str]:
         return [
             "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",  # on few cores a better compiler takes for minutes what it gives later
             *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENED),
             f"-Djava.io.tmpdir={(self._directory / 'tmp').absolute()}",
             f"-Dlog4j.configurationFile={(self._directory / 'log4j.properties').absolute()}",
@@ -219,5 +221,7 @@ def _high_availability(zookeeper_port: int, state: Path) -> dict[str, str]:
     return {
         "high-availability.type": "zookeeper",
         "high-availability.zookeeper.quorum": f"{LOOPBACK}:{zookeeper_port}",
+        # A JobManager that is gone is found to be so after this long; 60 s by default.
+        "high-availability.zookeeper.client.session-timeout": "10000",
         "high-availability.storageDir": (state / "ha").absolute().as_uri(),
     }
