@@ -238,7 +238,7 @@ def test_flink_takes_all_it_knows(java_jar: Path) -> None:
         java_jar,
         *("--flink-master=jobmanager:8081", "--job-name=hall", "--parallelism=128", "--savepoint=s3://here/1"),
         *("--worker-pool=pool:1", "--worker-processes=3", "--checkpoint-interval=0.5"),
-        *("--bundle-time=30", "--bundle-size=30", "--detach"),
+        *("--bundle-time=20", "--bundle-size=30", "--detach"),
     ) == FlinkSettings(
         java_jar,
         master="http://jobmanager:8081",
