@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
 import os
 import shutil
@@ -30,7 +32,7 @@ from tests.integration.conftest import (
     publish,
     start_worker_pool,
 )
-from tests.integration.test_pipeline import caused, parsed, simulate
+from tests.integration.test_pipeline import caused, fixes_by_id, parsed, simulate
 
 
 def reference(messages: list[Message], directory: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -131,6 +133,51 @@ def test_a_first_start_honours_latest(
     publish(broker, topics.data, [*HAND_MADE])
     (message,) = read_topic(topics.positions, lambda found: len(found) >= 1, 180, settle_s=2, check=run.check)
     assert json.loads(message.value())["records"] == [[0, 3], [0, 4], [0, 5]]
+
+
+def test_a_failure_before_the_first_checkpoint_starts_again_where_the_run_was_started(
+    broker: Broker, topics: Topics, run_on_flink: RunOnFlink, read_topic: ReadTopic, tmp_path: Path
+) -> None:
+    """On three partitions, of which two never see a record."""
+    wide = dataclasses.replace(topics, data=f"{topics.data}-wide")
+    broker.create_topics([wide.data], partitions=3)
+    publish(broker, wide.data, [*HAND_MADE])  # before the start, so not for us
+    pool = start_worker_pool(run_on_flink.children, tmp_path)
+    start = dataclasses.replace(run_on_flink, topics=wide)
+    run = start(DEMO, "--checkpoint-interval=3600", f"--worker-pool={pool}", offset="latest")
+    wait_until_running(start.flink, start.job_name, run)
+    first, second = (
+        [value.replace(TAG.encode(), tag.encode()) for value in HAND_MADE]
+        for tag in ("0003FF0000010000", "0003FF0000020000")
+    )
+    publish(broker, wide.data, [*first])
+    read_topic(wide.positions, lambda found: len(found) >= 1, 180, check=run.check)
+
+    for worker in workers_of(pool):
+        os.kill(worker, signal.SIGKILL)
+    publish(broker, wide.data, [*second])
+    messages = read_topic(wide.positions, lambda found: len({one.key() for one in found}) >= 2, 180, check=run.check)
+    fixes = fixes_by_id(parsed(messages))
+    assert {fix["tagid"] for fix in fixes.values()} == {"0003FF0000010000", "0003FF0000020000"}
+    assert len(fixes) == 2
+    assert len(messages) >= 3  # the first came again
+    for job in start.flink.jobs():
+        if job.name == start.job_name and not job.ended:
+            start.flink.cancel(job.id)
+
+
+def workers_of(pool: str) -> list[int]:
+    """Return the process ids of a pool's workers."""
+    port = pool.rpartition(":")[2]
+    processes = {int(path.name): path for path in Path("/proc").iterdir() if path.name.isdigit()}
+    commands: dict[int, str] = {}
+    parents: dict[int, int] = {}
+    for pid, path in processes.items():
+        with contextlib.suppress(OSError):
+            commands[pid] = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            parents[pid] = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+    (pool_pid,) = (pid for pid, command in commands.items() if f"worker-pool --port={port} " in command)
+    return [pid for pid, parent in parents.items() if parent == pool_pid]
 
 
 def test_a_portable_jar_runs_where_it_is_submitted(
