@@ -11,6 +11,7 @@ import requests
 from requests_toolbelt import MultipartEncoder
 from tenacity import (
     RetryCallState,
+    RetryError,
     Retrying,
     retry_if_exception_type,
     retry_if_result,
@@ -81,6 +82,10 @@ class Flink:
         ]
         return sorted(found, key=lambda job: job.started_ms, reverse=True)
 
+    def running(self, name: str) -> list[Job]:
+        """Return the jobs of a name that have not ended, the newest first."""
+        return _running(self.jobs(), name)
+
     def job(self, name: str, job_id: str | None = None) -> Job:
         """Return the job with an id, else the only one of a name that has not ended."""
         jobs = self.jobs()
@@ -89,7 +94,7 @@ class Flink:
             if not found:
                 raise FlinkError(f"{self.address} knows no job {job_id}")
             return found[0]
-        found = [job for job in jobs if job.name == name and not job.ended]
+        found = _running(jobs, name)
         if not found:
             others = ", ".join(f"{job.id} ({job.name}, {job.state})" for job in jobs) or "none"
             raise FlinkError(f"no job {name!r} runs at {self.address}; jobs there: {others}")
@@ -100,9 +105,8 @@ class Flink:
 
     def require_none(self, name: str) -> None:
         """Raise where a job of a name has not ended."""
-        for job in self.jobs():
-            if job.name == name and not job.ended:
-                raise FlinkError(f"job {job.id} ({name}) is {job.state} at {self.address}; two would double positions")
+        for job in self.running(name):
+            raise FlinkError(f"job {job.id} ({name}) is {job.state} at {self.address}; two would double positions")
 
     def state(self, job_id: str) -> str:
         """Return a job's state, as RUNNING."""
@@ -173,19 +177,22 @@ class Flink:
 
     def await_end(self, job_id: str, timeout_s: float) -> None:
         """Wait until a job has ended."""
-        Retrying(
+        attempts = Retrying(
             retry=retry_if_result(lambda state: state not in ENDED),
             stop=stop_after_delay(timeout_s),
             wait=wait_fixed(_POLL_S),
-            retry_error_callback=lambda _: _refuse(f"job {job_id} has not ended within {timeout_s:g} s"),
-        )(lambda: self.state(job_id))
+        )
+        try:
+            attempts(self.state, job_id)
+        except RetryError as error:
+            raise FlinkError(f"job {job_id} has not ended within {timeout_s:g} s") from error
 
     def savepoint(self, job_id: str, directory: str | None, timeout_s: float) -> str:
         """Take a savepoint while the job runs on, and return its path."""
         return self._savepoint(job_id, f"/jobs/{job_id}/savepoints", directory, {"cancel-job": False}, timeout_s)
 
     def stop(self, job_id: str, directory: str | None, timeout_s: float) -> str:
-        """Stop a job with a savepoint and return its path. The job sends nothing that the savepoint does not know."""
+        """Stop a job with a savepoint, in which open rounds stay open, and return its path."""
         return self._savepoint(job_id, f"/jobs/{job_id}/stop", directory, {"drain": False}, timeout_s)
 
     def _savepoint(
@@ -240,8 +247,8 @@ class Flink:
         return answer
 
 
-def _refuse(text: str) -> None:
-    raise FlinkError(text)
+def _running(jobs: list[Job], name: str) -> list[Job]:
+    return [job for job in jobs if job.name == name and not job.ended]
 
 
 def _reason(response: requests.Response) -> str:
@@ -254,8 +261,4 @@ def _reason(response: requests.Response) -> str:
 def _cause(text: str) -> str:
     """Return the cause that Flink gives, without its Java stack: the last ``Caused by`` names what is wrong."""
     causes = [line for line in text.splitlines() if line.startswith("Caused by: ")]
-    return (causes[-1] if causes else _first_lines(text)).strip()
-
-
-def _first_lines(text: str, count: int = 3) -> str:
-    return " ".join(text.split("\n")[:count]).strip()
+    return (causes[-1] if causes else " ".join(text.split("\n")[:3])).strip()

@@ -1,7 +1,7 @@
 """The job as one jar that a Flink cluster can run: our Java side with the pipeline and its options written into it.
 
-The layout is Beam's (``PortablePipelineJarUtils``), and so is the entry class. Beam's own ``--output_executable_path``
-writes the same; it needs a job server for it, which packs all of the jar anew for half a minute.
+The layout is Beam's (``PortablePipelineJarUtils``); the entry class is ours. Beam's own ``--output_executable_path``
+gives the same layout; it needs a job server, which packs all of the jar anew for half a minute.
 """
 
 from __future__ import annotations

@@ -6,6 +6,9 @@ import os
 import shutil
 from pathlib import Path
 
+SMALL_MACHINE = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+"""Options for a Java beside many others: on few cores the better compiler takes for minutes what it gives later."""
+
 
 def java() -> str:
     """Return the program."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 LOOPBACK = "127.0.0.1"
 TAIL_LINES = 20
 POLL_S = 0.1
+_ZOMBIE = "Z"
 
 
 class ProcessError(RuntimeError):
@@ -142,6 +143,23 @@ class Child:
         if process is not None:
             self._kill_group(process)
 
+    def followers(self) -> list[int]:
+        """Return the process ids of its group but its own, in order; those that it has forgotten are among them.
+
+        Linux only.
+        """
+        if self._process is None:
+            return []
+        followers = []
+        for path in Path("/proc").glob("[0-9]*"):
+            try:
+                state, _, group, *_ = (path / "stat").read_text(errors="replace").rpartition(")")[2].split()
+            except OSError:  # it has just ended
+                continue
+            if int(group) == self._process.pid and state != _ZOMBIE:
+                followers.append(int(path.name))
+        return sorted(set(followers) - {self._process.pid})
+
     def last_lines(self, count: int = TAIL_LINES) -> str:
         """Return the last lines of its log, indented."""
         try:
@@ -214,6 +232,11 @@ def port_answers(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1.0)
         return probe.connect_ex((LOOPBACK, port)) == 0
+
+
+def wait_until_answers(port: int, timeout_s: float, who: str, check: Callable[[], None]) -> None:
+    """Wait until something listens on a local port; see :func:`wait_until`."""
+    wait_until(lambda: port_answers(port), timeout_s, f"{who} answers", check)
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float, what: str, check: Callable[[], None]) -> None:

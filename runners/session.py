@@ -16,10 +16,12 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pipeline.commands.arguments import number
 from runners.java import java_home
 from runners.live.summary import Summary
 from runners.live.watch import WatchError, WatchSettings, watch
 from runners.processes import Child, Children, ProcessError
+from runners.variables import Variables, one_of, port, words
 
 TRUTH_TOPIC = "truth"
 TOPICS = ("packet_data", "packet_alive", "out_data", "out_alive", "out_rejected", TRUTH_TOPIC)
@@ -65,13 +67,15 @@ class Session:
     ) -> Child:
         """Return the process of ``beam-rtls COMMAND``, not started yet."""
         argv = [sys.executable, "-m", "pipeline", command, *arguments]
-        # What a shell holds for other runs is not meant for this one.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("BEAM_RTLS_")}
-        home = java_home()
-        if home is not None:
-            environment["JAVA_HOME"] = str(home)  # where Beam looks for it
         log = self.directory / f"{command}.log"
-        return Child(f"beam-rtls {command}", argv, log, env=environment, may_end=may_end, stop_timeout_s=stop_timeout_s)
+        return Child(
+            f"beam-rtls {command}",
+            argv,
+            log,
+            env=command_environment(),
+            may_end=may_end,
+            stop_timeout_s=stop_timeout_s,
+        )
 
     def simulator(self, site: Path, bootstrap_servers: str, tags: int, more: Sequence[str]) -> Child:
         """Return the simulator, not started yet; it tells the truth as well. ``more`` are options of its own."""
@@ -111,14 +115,34 @@ class Session:
         return watch(settings, self._stopped.is_set, self.children.check)
 
 
+def command_environment() -> dict[str, str]:
+    """Return what a ``beam-rtls`` command is started with: what a shell holds for other runs is not meant for it."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("BEAM_RTLS_")}
+    home = java_home()
+    if home is not None:
+        environment["JAVA_HOME"] = str(home)  # where Beam looks for it
+    return environment
+
+
+def add_common_variables(variables: Variables) -> None:
+    """Add what each of these runs can be told, whatever the engine."""
+    variables.add("--site", Path, "anchors/demo.yaml", "the site map")
+    variables.add("--duration", number(above=0), None, "seconds from the first position; left out, until Ctrl-C")
+    variables.add("--mode", one_of("round", "three"), "round", "how readings are grouped: round or three")
+    variables.add("--simulate", words, None, "more options for beam-rtls simulate")
+    variables.add("--kafka-port", port, "19092", "port of the Kafka broker")
+    variables.add("--kafka-controller-port", port, "19093", "port of the Kafka broker's controller")
+    variables.add("--tools", Path, ".tools", "where make put the jars and the engine", variable="BEAM_RTLS_TOOLS")
+
+
 def hold(program: str, run: Callable[[threading.Event], Summary]) -> int:
     """Let ``run`` run until it is over or a signal asks it to end; print its summary and return the exit code.
 
     0 when the run is over or was asked to end, 1 when something failed.
     """
     stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: stopped.set())
+    for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signal_number, lambda *_: stopped.set())
     try:
         summary = run(stopped)
     except Interrupted:

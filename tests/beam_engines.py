@@ -13,7 +13,6 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.test_stream import TestStream
 from apache_beam.testing.util import assert_that
-from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
 
 import pipeline.transforms.coders  # noqa: F401  (registers the row coders)
@@ -21,6 +20,7 @@ from pipeline.graph import Ends, build
 from pipeline.model import KafkaRecord
 from pipeline.settings import GraphSettings
 from pipeline.site import Site
+from runners.faults.reference import at_kafka_time
 from tests.readings import DEMO, us
 
 FN_API = "FnApiRunner"
@@ -38,11 +38,6 @@ def engine(name: str) -> TestPipeline:
     return TestPipeline(runner=BundleBasedDirectRunner(), options=options)
 
 
-def at_kafka_time(record: KafkaRecord) -> TimestampedValue:
-    """Return the record as KafkaIO gives it: at the instant of its append."""
-    return TimestampedValue(record, Timestamp(micros=record.kafka_time_us))
-
-
 def stream(*steps: KafkaRecord | float | Iterable[KafkaRecord]) -> TestStream:
     """Return records, one bundle a step, and between them the watermark's moves (a number: seconds after the start)."""
     test_stream = TestStream(coder=beam.coders.registry.get_coder(KafkaRecord), output_tags=None)
@@ -54,24 +49,6 @@ def stream(*steps: KafkaRecord | float | Iterable[KafkaRecord]) -> TestStream:
             test_stream.add_elements([at_kafka_time(record) for record in records])
     # Timers fire before the end of time, at which this engine drops what they give.
     return test_stream.advance_watermark_to(Timestamp(micros=us(3600))).advance_watermark_to_infinity()
-
-
-def batch(records: Iterable[KafkaRecord]) -> beam.PTransform:
-    """Return a bounded source of records, each at its Kafka time."""
-    return _Batch(list(records))
-
-
-class _Batch(beam.PTransform):
-    def __init__(self, records: list[KafkaRecord]) -> None:
-        super().__init__()
-        self._records = records
-
-    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[KafkaRecord]:
-        return (
-            begin
-            | beam.Create(self._records, reshuffle=False).with_output_types(KafkaRecord)
-            | beam.Map(at_kafka_time).with_output_types(KafkaRecord)
-        )
 
 
 class Check(beam.PTransform):

@@ -18,7 +18,8 @@ from pipeline.positioning.rounds import GroupingMode, GroupingSettings
 from pipeline.settings import GraphSettings
 from pipeline.site import SiteFile
 from pipeline.transforms.group import GroupFn
-from tests.beam_engines import BUNDLE_BASED, FN_API, Check, batch, engine, run_graph, stream
+from runners.faults.reference import batch
+from tests.beam_engines import BUNDLE_BASED, FN_API, Check, engine, run_graph, stream
 from tests.readings import DEMO, record, us
 
 ROOT = Path(__file__).parent.parent

@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "runners.processes": set(),
     "runners.java": set(),
     "runners.live": {"kafka_client", "wire"},
-    "runners.session": {"runners.processes", "runners.java", "runners.live"},
+    "runners.session": {"runners.processes", "runners.java", "runners.live", "runners.variables", "commands.arguments"},
     "runners.variables": {"commands.arguments"},
     "runners.direct": {
         *("runners.processes", "runners.java", "runners.live", "runners.session", "runners.variables"),
@@ -52,7 +52,7 @@ MAY_IMPORT = {
     },
     "runners.flink": {
         *("runners.processes", "runners.live", "runners.session", "runners.variables", "runners.direct"),
-        *("runners.java", "commands.arguments", "flink_rest"),
+        *("runners.java", "commands.arguments", "settings", "flink_rest"),
     },
     "runners.faults": {
         *("runners.processes", "runners.session", "runners.variables", "runners.direct", "runners.flink"),

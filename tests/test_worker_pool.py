@@ -27,7 +27,7 @@ from apache_beam.portability.api import (
 from google.protobuf import json_format, struct_pb2, text_format
 
 from pipeline.worker_pool import serving, worker_environment
-from runners.processes import LOOPBACK, Child, Children, port_answers, wait_until
+from runners.processes import LOOPBACK, Child, Children, wait_until, wait_until_answers
 
 OPTIONS = {"beam:option:max_cache_memory_usage_mb:v1": "100", "beam:option:job_name:v1": "positions"}
 STAND_IN = """
@@ -398,7 +398,7 @@ def test_the_command_ends_politely_with_its_workers_and_refuses_a_taken_port(
     with contextlib.ExitStack() as stack:
         running = stack.enter_context(Children())
         running.start(pool)
-        wait_until(lambda: port_answers(port), 60, "the pool answers", running.check)
+        wait_until_answers(port, 60, "the pool", running.check)
         running.start(second)
         harness = stack.enter_context(server(Harness().add_to))
         with task_manager(port, provision_address) as connection:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from pipeline.commands.arguments import new_parser, number, refuse_unknown_variables, web_address
-from pipeline.settings import MAX_PARALLELISM
+from pipeline.settings import MAX_PARALLELISM, FlinkSettings
 
 ACTIONS = {
     "status": "state, checkpoints and TaskManagers",
@@ -75,7 +76,9 @@ def new_argument_parser() -> argparse.ArgumentParser:
     parser.add_argument("action", choices=ACTIONS, metavar="ACTION", help=", ".join(ACTIONS))
     add_flink_master(parser)
     parser.add_argument("--job", metavar="ID", help="the job's id; needed only where several of the name run")
-    parser.add_argument("--with-savepoint", action="store_true", help="stop: lose nothing, double nothing")
+    parser.add_argument(
+        "--with-savepoint", action="store_true", help="stop: open rounds stay open in it, and nothing is lost"
+    )
     parser.add_argument(
         "--savepoint-dir", metavar="URI", help="where savepoints go; left out, where the cluster's configuration says"
     )
@@ -100,7 +103,8 @@ def new_argument_parser() -> argparse.ArgumentParser:
 
 def add_flink_master(parser: argparse._ActionsContainer) -> None:
     """Add where the cluster is, and what the job is called."""
+    defaults = FlinkSettings(Path())
     parser.add_argument(
-        "--flink-master", type=web_address, default="http://localhost:8081", metavar="URL", help="Flink's REST address"
+        "--flink-master", type=web_address, default=defaults.master, metavar="URL", help="Flink's REST address"
     )
-    parser.add_argument("--job-name", default="beam-rtls", metavar="NAME", help="what Flink calls the job")
+    parser.add_argument("--job-name", default=defaults.job_name, metavar="NAME", help="what Flink calls the job")

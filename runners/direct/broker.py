@@ -13,8 +13,8 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from runners.java import java
-from runners.processes import LOOPBACK, Child, ProcessError, port_answers, wait_until
+from runners.java import SMALL_MACHINE, java
+from runners.processes import LOOPBACK, Child, ProcessError, wait_until, wait_until_answers
 
 START_TIMEOUT_S = 60.0
 ADMIN_TIMEOUT_S = 15.0
@@ -51,8 +51,7 @@ class Broker:
         self._java = [
             java(),
             "-Xmx512m",
-            "-XX:+UseSerialGC",
-            "-XX:TieredStopAtLevel=1",  # it starts faster, and leaves the cores to others
+            *SMALL_MACHINE,
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
             "-Dorg.slf4j.simpleLogger.showDateTime=true",
             "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
@@ -104,7 +103,7 @@ class Broker:
         Raises:
             ProcessError: it took too long. Whatever ``check`` raises.
         """
-        wait_until(lambda: port_answers(self._port), START_TIMEOUT_S, "the Kafka broker answers", check)
+        wait_until_answers(self._port, START_TIMEOUT_S, "the Kafka broker", check)
         admin = self._admin()
         wait_until(lambda: _answers(admin), START_TIMEOUT_S, "the Kafka broker answers", check)
 

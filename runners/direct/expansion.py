@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from runners.java import java
-from runners.processes import Child, port_answers, wait_until
+from runners.processes import Child, wait_until_answers
 
 START_TIMEOUT_S = 60.0
 READ_ON_PRISM = "use_unbounded_sdf_wrapper"
@@ -53,4 +53,4 @@ def wait_ready(port: int, check: Callable[[], None]) -> None:
     Raises:
         ProcessError: it took too long. Whatever ``check`` raises.
     """
-    wait_until(lambda: port_answers(port), START_TIMEOUT_S, "the expansion service answers", check)
+    wait_until_answers(port, START_TIMEOUT_S, "the expansion service", check)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.commands.arguments import number
-from runners.variables import Variables, one_of, port, words
+from runners.session import add_common_variables
+from runners.variables import Variables, port
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +32,9 @@ def parse(argv: Sequence[str] | None = None) -> Options:
         "python -m runners.direct",
         "Run the pipeline on this machine against a real Kafka and simulated tags, and watch it.",
     )
-    variables.add("--site", Path, "anchors/demo.yaml", "the site map")
-    variables.add("--duration", number(above=0), None, "seconds from the first position; left out, until Ctrl-C")
+    add_common_variables(variables)
     variables.add("--tags", number(at_least=1, kind=int), "10", "how many tags to simulate")
-    variables.add("--mode", one_of("round", "three"), "round", "how readings are grouped: round or three")
-    variables.add("--simulate", words, None, "more options for beam-rtls simulate")
-    variables.add("--kafka-port", port, "19092", "port of the Kafka broker")
-    variables.add("--kafka-controller-port", port, "19093", "port of the Kafka broker's controller")
     variables.add("--expansion-port", port, "18097", "port of the expansion service")
-    variables.add("--tools", Path, ".tools", "where make put jars and Prism", variable="BEAM_RTLS_TOOLS")
     given = variables.parse(argv)
     return Options(
         site=given.site,

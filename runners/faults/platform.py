@@ -16,7 +16,7 @@ from pipeline.flink_rest import Flink, FlinkError
 from runners.direct.broker import Broker
 from runners.faults.tap import DATA, POSITIONS, REJECTED
 from runners.flink.cluster import FlinkCluster
-from runners.processes import Child, Children, ProcessError, port_answers, wait_until
+from runners.processes import Child, Children, ProcessError, wait_until, wait_until_answers
 from runners.session import Session
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ _TOPICS = (DATA, _ALIVE, POSITIONS, REJECTED)
 _START_TIMEOUT_S = 60.0
 _COMMAND_TIMEOUT_S = 180.0
 _END_TIMEOUT_S = 60.0
-_ZOMBIE = "Z"
 _RESOURCE_ID = re.compile(r"Starting TaskManager with ResourceID: (\S+)")
 
 
@@ -175,9 +174,7 @@ class Platform:
 
     def wait_pool(self) -> None:
         """Wait until the worker pool answers."""
-        wait_until(
-            lambda: port_answers(self._ports.worker_pool), _START_TIMEOUT_S, "the worker pool answers", self.check
-        )
+        wait_until_answers(self._ports.worker_pool, _START_TIMEOUT_S, "the worker pool", self.check)
 
     def job_id(self) -> str:
         """Return the id of the job that has not ended.
@@ -201,8 +198,7 @@ class Platform:
 
     def workers(self) -> list[int]:
         """Return the process ids of the Python workers, those that the pool has forgotten among them."""
-        pool = self.pool.pid
-        return [] if pool is None else [pid for pid in _members(pool) if pid != pool]
+        return self.pool.followers()
 
     def command(self, *arguments: str) -> dict[str, str]:
         """Run ``beam-rtls flink`` about the job, and return what it tells.
@@ -247,19 +243,6 @@ def _resource_id(task_manager: Child) -> str:
     """Return by what name Flink knows a TaskManager: the last in its log, for it may have been started again."""
     found = _RESOURCE_ID.findall(task_manager.log.read_text(encoding="utf-8", errors="replace"))
     return found[-1] if found else ""
-
-
-def _members(group: int) -> list[int]:
-    """Return the process ids of a process group, in order."""
-    members = []
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            state, _, its_group, *_ = (path / "stat").read_text(errors="replace").rpartition(")")[2].split()
-        except OSError:  # it has just ended
-            continue
-        if int(its_group) == group and state != _ZOMBIE:
-            members.append(int(path.name))
-    return sorted(members)
 
 
 def _last_json(child: Child) -> dict[str, Any]:

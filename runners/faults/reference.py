@@ -30,14 +30,17 @@ def reference(
     for path in (positions, rejected):
         path.write_bytes(b"")
     pipeline = beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions([]))
-    build(pipeline, Ends(_Batch(records), _append(positions), _append(rejected)), site, settings)
+    build(pipeline, Ends(batch(records), _append(positions), _append(rejected)), site, settings)
     pipeline.run().wait_until_finish()
     return positions.read_bytes().splitlines(), rejected.read_bytes().splitlines()
 
 
-class _Batch(beam.PTransform):  # type: ignore[misc]
-    """Records, each at the instant of its append, as KafkaIO gives them."""
+def batch(records: Iterable[KafkaRecord]) -> beam.PTransform:
+    """Return a bounded source of records, each at its Kafka time."""
+    return _Batch(records)
 
+
+class _Batch(beam.PTransform):  # type: ignore[misc]
     def __init__(self, records: Iterable[KafkaRecord]) -> None:
         super().__init__()
         self._records = list(records)
@@ -46,11 +49,12 @@ class _Batch(beam.PTransform):  # type: ignore[misc]
         return (
             begin
             | beam.Create(self._records, reshuffle=False).with_output_types(KafkaRecord)
-            | beam.Map(_at_kafka_time).with_output_types(KafkaRecord)
+            | beam.Map(at_kafka_time).with_output_types(KafkaRecord)
         )
 
 
-def _at_kafka_time(record: KafkaRecord) -> TimestampedValue:
+def at_kafka_time(record: KafkaRecord) -> TimestampedValue:
+    """Return the record as KafkaIO gives it: at the instant of its append."""
     return TimestampedValue(record, Timestamp(micros=record.kafka_time_us))
 
 

@@ -89,7 +89,7 @@ class Tap:
         appended_ms: int = message.timestamp()[1]
         value: bytes = message.value() or b""
         if message.topic() == DATA:
-            record = KafkaRecord(message.partition(), message.offset(), appended_ms * 1000, value)
+            record = kafka_record(message)
             self.records.append(record)
             self._times_ms[record.partition, record.offset] = appended_ms
             names = names_of(record)
@@ -104,3 +104,8 @@ class Tap:
             self.rejections.append(outcome)
         self._named.update(outcome.names)
         self._unnamed.difference_update(outcome.names)
+
+
+def kafka_record(message: Message) -> KafkaRecord:
+    """Return a message as the pipeline reads it; one without a value has empty bytes."""
+    return KafkaRecord(message.partition(), message.offset(), message.timestamp()[1] * 1000, message.value() or b"")

@@ -14,7 +14,7 @@ from runners.direct.broker import Broker
 from runners.flink.cluster import FlinkCluster
 from runners.flink.options import Options, parse
 from runners.live.summary import Summary
-from runners.processes import LOOPBACK, Child, ProcessError, port_answers, require_free_port, wait_until
+from runners.processes import LOOPBACK, Child, ProcessError, require_free_port, wait_until, wait_until_answers
 from runners.session import TOPICS, Session, hold
 
 START_WAIT_S = 60.0
@@ -112,12 +112,7 @@ class _Platform:
             self._broker.create_topics(TOPICS)
             self._session.say(f"Kafka broker ready on {self.kafka}")
         if options.worker_pool is None:
-            wait_until(
-                lambda: port_answers(options.worker_pool_port),
-                START_WAIT_S,
-                "the worker pool answers",
-                self._session.check,
-            )
+            wait_until_answers(options.worker_pool_port, START_WAIT_S, "the worker pool", self._session.check)
         if self._cluster is not None:
             self._cluster.wait_ready(self._session.check)
         self._session.say(f"Flink ready; its web UI is at {self._flink.address}")
@@ -132,7 +127,7 @@ class _Platform:
 
         def running() -> bool:
             try:
-                found[:] = [job for job in self._flink.jobs() if job.name == JOB_NAME and not job.ended]
+                found[:] = self._flink.running(JOB_NAME)
                 return bool(found) and self._flink.is_at_work(found[0].id)
             except FlinkUnreachableError:
                 return False

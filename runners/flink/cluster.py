@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pipeline.flink_rest import Flink, FlinkUnreachableError
-from runners.java import java
-from runners.processes import LOOPBACK, Child, ProcessError, port_answers, wait_until
+from runners.java import SMALL_MACHINE, java
+from runners.processes import LOOPBACK, Child, ProcessError, wait_until, wait_until_answers
 
 START_TIMEOUT_S = 90.0
 BACKENDS = ("hashmap", "rocksdb")
@@ -85,7 +85,6 @@ class FlinkCluster:
         settings: Mapping[str, str] | None = None,
     ) -> None:
         self.address = f"http://{LOOPBACK}:{rest_port}"
-        self.slots = task_managers * slots
         self._directory = directory
         self._distribution = distribution
         self._zookeeper_port = zookeeper_port
@@ -152,21 +151,20 @@ class FlinkCluster:
         (self._directory / "config.yaml").write_text(json.dumps(self._settings, indent=1), encoding="utf-8")
         (self._directory / "log4j.properties").write_text(_LOGGING, encoding="utf-8")
 
-    def wait_ready(self, check: Callable[[], None], task_managers: int | None = None) -> None:
-        """Wait until the JobManager answers and knows so many TaskManagers, by default all.
+    def wait_ready(self, check: Callable[[], None]) -> None:
+        """Wait until the JobManager answers and knows all TaskManagers.
 
         Raises:
             ProcessError: it took too long. Whatever ``check`` raises.
         """
         flink = Flink(self.address)
-        expected = len(self.task_managers) if task_managers is None else task_managers
 
         def complete() -> bool:
             try:
                 found: int = flink.overview()["taskmanagers"]
             except FlinkUnreachableError:
                 return False
-            return found >= expected
+            return found >= len(self.task_managers)
 
         wait_until(complete, START_TIMEOUT_S, "the Flink cluster is complete", check)
 
@@ -176,9 +174,8 @@ class FlinkCluster:
         Raises:
             ProcessError: it took too long. Whatever ``check`` raises.
         """
-        port = self._zookeeper_port
-        if port is not None:
-            wait_until(lambda: port_answers(port), START_TIMEOUT_S, "ZooKeeper answers", check)
+        if self._zookeeper_port is not None:
+            wait_until_answers(self._zookeeper_port, START_TIMEOUT_S, "ZooKeeper", check)
 
     def _java(self, name: str, arguments: list[str], log: str) -> Child:
         # Flink would take more jars and settings from these.
@@ -187,8 +184,7 @@ class FlinkCluster:
 
     def _jvm(self) -> list[str]:
         return [
-            "-XX:+UseSerialGC",
-            "-XX:TieredStopAtLevel=1",  # on few cores a better compiler takes for minutes what it gives later
+            *SMALL_MACHINE,
             *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENED),
             f"-Djava.io.tmpdir={(self._directory / 'tmp').absolute()}",
             f"-Dlog4j.configurationFile={(self._directory / 'log4j.properties').absolute()}",

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.commands.arguments import number, server, servers, web_address
+from pipeline.settings import MAX_PARALLELISM
 from runners.flink.cluster import BACKENDS
-from runners.variables import Variables, one_of, port, words
+from runners.session import add_common_variables
+from runners.variables import Variables, one_of, port
 
 DEFAULT_TAGS = 100
 
@@ -44,17 +46,14 @@ def parse(argv: Sequence[str] | None = None) -> Options:
         "Run the pipeline on a Flink cluster against a real Kafka and simulated tags, and watch it. Clusters that are "
         "not named are started on this machine, and stopped at the end.",
     )
-    variables.add("--site", Path, "anchors/demo.yaml", "the site map")
-    variables.add("--duration", number(above=0), None, "seconds from the first position; left out, until Ctrl-C")
+    add_common_variables(variables)
     variables.add(
         "--tags",
         number(at_least=0, kind=int),
         None,
         f"how many tags to simulate, 0: none; left out, {DEFAULT_TAGS}, and none on a Kafka that was there before",
     )
-    variables.add("--mode", one_of("round", "three"), "round", "how readings are grouped: round or three")
-    variables.add("--simulate", words, None, "more options for beam-rtls simulate")
-    variables.add("--parallelism", number(at_least=1, at_most=128, kind=int), "2", "tasks side by side")
+    variables.add("--parallelism", number(at_least=1, at_most=MAX_PARALLELISM, kind=int), "2", "tasks side by side")
     variables.add("--backend", one_of(*BACKENDS), "hashmap", "where Flink keeps state: hashmap (heap) or rocksdb")
     variables.add("--savepoint", str, None, "resume from this savepoint or retained checkpoint")
     variables.add(
@@ -63,12 +62,9 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     variables.add("--kafka-out", servers, None, "brokers for the output; left out, the same", "KAFKA_OUT_BOOTSTRAP")
     variables.add("--flink-master", web_address, None, "a Flink cluster that exists; left out, one is started")
     variables.add("--worker-pool", server, None, "a worker pool that exists beside each TaskManager")
-    variables.add("--kafka-port", port, "19092", "port of the Kafka broker")
-    variables.add("--kafka-controller-port", port, "19093", "port of the Kafka broker's controller")
     variables.add("--flink-port", port, "18081", "port of Flink's web UI and REST interface")
     variables.add("--flink-rpc-port", port, "16123", "port of Flink's JobManager")
     variables.add("--worker-pool-port", port, "50000", "port of the worker pool")
-    variables.add("--tools", Path, ".tools", "where make put jars and Flink", variable="BEAM_RTLS_TOOLS")
     given = variables.parse(argv)
     if given.kafka_out and not given.kafka:
         variables.refuse("KAFKA_OUT_BOOTSTRAP is for the output of a Kafka that exists; it needs KAFKA_BOOTSTRAP")

@@ -23,7 +23,8 @@ from pipeline.flink_rest import Flink
 from runners.direct import expansion
 from runners.direct.broker import Broker
 from runners.flink.cluster import FlinkCluster
-from runners.processes import Child, Children, port_answers, wait_until
+from runners.processes import Child, Children, wait_until_answers
+from runners.session import command_environment
 
 ROOT = Path(__file__).parents[2]
 TOOLS = Path(os.environ.get("BEAM_RTLS_TOOLS") or ROOT / ".tools")
@@ -101,7 +102,7 @@ class RunPipeline:
                 "beam-rtls run",
                 [sys.executable, "-m", "pipeline", "run", *arguments],
                 self.directory / "run.log",
-                env=_clean_environment(),
+                env=command_environment(),
             ),
         )
 
@@ -124,7 +125,7 @@ class RunOnFlink:
                 "beam-rtls run",
                 [sys.executable, "-m", "pipeline", "run", *self.arguments(anchors, offset), *flags],
                 self.directory / "run.log",
-                env=_clean_environment(),
+                env=command_environment(),
                 cwd=code,
                 stop_timeout_s=60.0,
                 may_end=True,
@@ -152,7 +153,7 @@ class RunOnFlink:
                 *(sys.executable, "-m", "pipeline", "flink", *arguments),
                 *(f"--flink-master={self.flink.address}", f"--job-name={self.job_name}"),
             ],
-            env=_clean_environment(),
+            env=command_environment(),
             capture_output=True,
             text=True,
             timeout=150,
@@ -161,10 +162,6 @@ class RunOnFlink:
         assert done.returncode == 0, done.stderr
         told: dict[str, str] = json.loads(done.stdout)
         return told
-
-
-def _clean_environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("BEAM_RTLS_")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,17 +266,17 @@ def flink(platform: Children, tmp_path_factory: pytest.TempPathFactory) -> Flink
 @pytest.fixture(scope="session")
 def worker_pool(platform: Children, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The address of a pool of Python workers."""
-    return start_worker_pool(platform, tmp_path_factory.mktemp("pool"))
+    return start_worker_pool(platform, tmp_path_factory.mktemp("pool"))[1]
 
 
-def start_worker_pool(children: Children, directory: Path, code: Path = ROOT) -> str:
-    """Start a worker pool, whose package is in ``code``, and return its address."""
+def start_worker_pool(children: Children, directory: Path, code: Path = ROOT) -> tuple[Child, str]:
+    """Start a worker pool, whose package is in ``code``, and return it and its address."""
     (port,) = free_ports(1)
     argv = [sys.executable, "-m", "pipeline", "worker-pool", f"--port={port}"]
     log = directory / "worker-pool.log"
-    pool = children.start(Child("beam-rtls worker-pool", argv, log, env=_clean_environment(), cwd=code))
-    wait_until(lambda: port_answers(port), 60, "the worker pool answers", pool.check)
-    return f"localhost:{port}"
+    pool = children.start(Child("beam-rtls worker-pool", argv, log, env=command_environment(), cwd=code))
+    wait_until_answers(port, 60, "the worker pool", pool.check)
+    return pool, f"localhost:{port}"
 
 
 @pytest.fixture
@@ -289,10 +286,9 @@ def run_on_flink(
     """``run_on_flink(anchors, *flags)`` starts the job and returns the process that follows it."""
     with Children() as children:
         yield RunOnFlink(broker, flink, worker_pool, topics, tmp_path, children)
-    for job in flink.jobs():
-        if job.name == topics.data and not job.ended:
-            flink.cancel(job.id)
-            flink.await_end(job.id, 60)
+    for job in flink.running(topics.data):
+        flink.cancel(job.id)
+        flink.await_end(job.id, 60)
 
 
 @pytest.fixture

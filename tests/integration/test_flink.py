@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import os
 import shutil
 import signal
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from confluent_kafka import Message
 
 from pipeline.flink_rest import ENTRY_CLASS, Flink
-from pipeline.model import KafkaRecord
 from pipeline.settings import GraphSettings
+from pipeline.site import SiteFile
 from runners.direct.broker import Broker
+from runners.faults.reference import reference
+from runners.faults.tap import kafka_record
 from runners.processes import Child, wait_until
-from tests.beam_engines import FN_API, batch, run_graph
 from tests.integration.conftest import (
     DEMO,
     HAND_MADE,
@@ -35,34 +33,8 @@ from tests.integration.conftest import (
 from tests.integration.test_pipeline import caused, fixes_by_id, parsed, simulate
 
 
-def reference(messages: list[Message], directory: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return what a bounded run over the same records gives: positions and rejections."""
-    records = [
-        KafkaRecord(message.partition(), message.offset(), message.timestamp()[1] * 1000, message.value() or b"")
-        for message in messages
-    ]
-    positions, rejected = directory / "positions.json", directory / "rejected.json"
-    run_graph(
-        FN_API,
-        batch(records),
-        positions=writer(positions),
-        rejected=writer(rejected),
-        settings=GraphSettings(data_topic=messages[0].topic(), strict=True),
-    )
-    return json.loads(positions.read_text()), json.loads(rejected.read_text())
-
-
-def writer(file: Path) -> Callable[[list[dict[str, Any]]], None]:
-    """Return a check that writes what it is given to a file: the engine hands it to a copy of what we hold."""
-
-    def write(values: list[dict[str, Any]]) -> None:
-        file.write_text(json.dumps(values), encoding="utf-8")
-
-    return write
-
-
-def comparable(values: list[dict[str, Any]]) -> Counter[str]:
-    return Counter(json.dumps(value, sort_keys=True) for value in values)
+def values(messages: list[Message]) -> Counter[bytes]:
+    return Counter(message.value() for message in messages)
 
 
 def test_stopped_with_a_savepoint_and_resumed_wider_loses_and_doubles_nothing(
@@ -83,11 +55,13 @@ def test_stopped_with_a_savepoint_and_resumed_wider_loses_and_doubles_nothing(
     assert simulator.wait(90) == 0
 
     data = read_topic(topics.data, lambda found: len(found) >= caused(simulator)["records"], 30)
-    expected_positions, expected_rejected = reference(data, tmp_path)
+    settings = GraphSettings(data_topic=topics.data, strict=True)
+    records = [kafka_record(message) for message in data]
+    expected_positions, expected_rejected = reference(records, SiteFile(DEMO), settings, tmp_path)
     positions = read_topic(topics.positions, lambda found: len(found) >= len(expected_positions), 90, settle_s=3)
     rejected = read_topic(topics.rejected, lambda found: len(found) >= len(expected_rejected), 90, settle_s=1)
-    assert comparable(parsed(positions)) == comparable(expected_positions)
-    assert comparable(parsed(rejected)) == comparable(expected_rejected)
+    assert values(positions) == Counter(expected_positions)
+    assert values(rejected) == Counter(expected_rejected)
     vertices = run_on_flink.flink.vertices(resumed)
     assert {vertex["parallelism"] for vertex in vertices} == {2}
 
@@ -115,7 +89,7 @@ def test_resumed_with_changed_code_outside_the_stateful_stage(
         '| "WritePositions"',
         '| "AddedStage" >> beam.Map(lambda pair: pair).with_output_types(tuple[bytes, bytes]) | "WritePositions"',
     )
-    pool = start_worker_pool(run_on_flink.children, tmp_path, code)
+    _, pool = start_worker_pool(run_on_flink.children, tmp_path, code)
     new = run_on_flink(DEMO, *patient, f"--savepoint={savepoint}", f"--worker-pool={pool}", code=code)
     publish(broker, topics.data, [HAND_MADE[2]])
     (message,) = read_topic(topics.positions, lambda found: len(found) >= 1, 180, settle_s=2, check=new.check)
@@ -142,9 +116,9 @@ def test_a_failure_before_the_first_checkpoint_starts_again_where_the_run_was_st
     wide = dataclasses.replace(topics, data=f"{topics.data}-wide")
     broker.create_topics([wide.data], partitions=3)
     publish(broker, wide.data, [*HAND_MADE])  # before the start, so not for us
-    pool = start_worker_pool(run_on_flink.children, tmp_path)
+    pool, address = start_worker_pool(run_on_flink.children, tmp_path)
     start = dataclasses.replace(run_on_flink, topics=wide)
-    run = start(DEMO, "--checkpoint-interval=3600", f"--worker-pool={pool}", offset="latest")
+    run = start(DEMO, "--checkpoint-interval=3600", f"--worker-pool={address}", offset="latest")
     wait_until_running(start.flink, start.job_name, run)
     first, second = (
         [value.replace(TAG.encode(), tag.encode()) for value in HAND_MADE]
@@ -153,7 +127,7 @@ def test_a_failure_before_the_first_checkpoint_starts_again_where_the_run_was_st
     publish(broker, wide.data, [*first])
     read_topic(wide.positions, lambda found: len(found) >= 1, 180, check=run.check)
 
-    for worker in workers_of(pool):
+    for worker in pool.followers():
         os.kill(worker, signal.SIGKILL)
     publish(broker, wide.data, [*second])
     messages = read_topic(wide.positions, lambda found: len({one.key() for one in found}) >= 2, 180, check=run.check)
@@ -161,23 +135,7 @@ def test_a_failure_before_the_first_checkpoint_starts_again_where_the_run_was_st
     assert {fix["tagid"] for fix in fixes.values()} == {"0003FF0000010000", "0003FF0000020000"}
     assert len(fixes) == 2
     assert len(messages) >= 3  # the first came again
-    for job in start.flink.jobs():
-        if job.name == start.job_name and not job.ended:
-            start.flink.cancel(job.id)
-
-
-def workers_of(pool: str) -> list[int]:
-    """Return the process ids of a pool's workers."""
-    port = pool.rpartition(":")[2]
-    processes = {int(path.name): path for path in Path("/proc").iterdir() if path.name.isdigit()}
-    commands: dict[int, str] = {}
-    parents: dict[int, int] = {}
-    for pid, path in processes.items():
-        with contextlib.suppress(OSError):
-            commands[pid] = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            parents[pid] = int((path / "stat").read_text().rpartition(")")[2].split()[1])
-    (pool_pid,) = (pid for pid, command in commands.items() if f"worker-pool --port={port} " in command)
-    return [pid for pid, parent in parents.items() if parent == pool_pid]
+    start.flink.cancel(start.flink.job(start.job_name).id)
 
 
 def test_a_portable_jar_runs_where_it_is_submitted(
@@ -212,7 +170,7 @@ def wait_until_running(flink: Flink, job_name: str, run: Child) -> str:
     """Wait until all tasks of the job run and return its id."""
 
     def running() -> bool:
-        jobs = [job for job in flink.jobs() if job.name == job_name and not job.ended]
+        jobs = flink.running(job_name)
         return bool(jobs) and flink.is_at_work(jobs[0].id)
 
     wait_until(running, 180, "the job runs", run.check)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from runners.session import command_environment
 from tests.integration.conftest import ROOT, SIMULATED_REASONS, TOOLS, free_ports
 
 
@@ -27,7 +28,7 @@ def test_one_command_runs_the_whole_and_ends_by_itself(tmp_path: Path) -> None:
             *(f"--kafka-port={kafka}", f"--kafka-controller-port={controller}", f"--expansion-port={expansion}"),
         ],
         cwd=ROOT,
-        env={name: value for name, value in os.environ.items() if not name.startswith("BEAM_RTLS_")},
+        env=command_environment(),
         capture_output=True,
         text=True,
         timeout=180,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from pipeline.flink_rest import Flink, FlinkError
 from runners.processes import wait_until
+from runners.session import command_environment
 from tests.integration.conftest import ROOT, SIMULATED_REASONS, free_ports
 from tests.integration.test_run_direct import linked_tools, mentioning
 
@@ -23,7 +23,7 @@ def test_one_command_runs_the_whole_and_ends_by_itself(tmp_path: Path) -> None:
         *(f"--tools={linked_tools(tmp_path)}", f"--kafka-port={kafka}", f"--kafka-controller-port={controller}"),
         *(f"--flink-port={web}", f"--flink-rpc-port={rpc}", f"--worker-pool-port={pool}"),
     ]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("BEAM_RTLS_")}
+    environment = command_environment()
     with out.open("w") as stdout, (tmp_path / "err.txt").open("w") as stderr:
         run = subprocess.Popen(argv, cwd=ROOT, env=environment, stdout=stdout, stderr=stderr)
         try:
