@@ -9,16 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from pipeline import site_values as values
 from pipeline.site_file import Cell, Draft, Entry, Problem, read_draft
+from pipeline.site_geometry import COLLINEAR_RATIO, NEARLY_COLLINEAR_RATIO, mirror_excluding_heights, plan_flatness
 
 DEFAULT_MAX_DISTANCE_M = 100.0
+DEFAULT_SPEED_LIMIT_M_S = 10.0
 MIN_ANCHORS = 3
-COLLINEAR_RATIO = 0.01
-"""Anchors this flat in plan (30 cm across a row of 30 m) are on one line: no position is solved from them."""
-NEARLY_COLLINEAR_RATIO = 0.05
+MIN_ANCHORS_FOR_HEIGHT = 4
+SAME_HEIGHT_M = 0.005
 
 __all__ = [
+    "COLLINEAR_RATIO",
     "DEFAULT_MAX_DISTANCE_M",
+    "DEFAULT_SPEED_LIMIT_M_S",
+    "MIN_ANCHORS",
     "Anchor",
     "Problem",
     "Site",
@@ -36,22 +41,32 @@ __all__ = [
 class Anchor:
     """An anchor's place in the site's frame. ``z_m`` is None where the height is not known.
 
-    The tag is then taken to be at the anchor's height.
+    The tag is then taken to be at the anchor's height. Its ranges are too long by ``bias_m``, known to
+    ``bias_sigma_m`` (None: not calibrated).
     """
 
     id: str
     x_m: float
     y_m: float
     z_m: float | None = None
+    bias_m: float = 0.0
+    bias_sigma_m: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A checked site map. ``tag_height_m`` is the height at which tags are carried, in the frame of the anchors' z."""
+    """A checked site map.
+
+    ``tag_height_m`` is the height at which tags are carried, in the frame of the anchors' z. Where it is not known, but
+    lies within ``tag_height_range_m`` (lowest, highest), it is solved for; all anchors have a z then.
+    ``speed_limit_m_s`` is how fast a tag can be.
+    """
 
     name: str
     anchors: Mapping[str, Anchor]
     tag_height_m: float | None = None
+    tag_height_range_m: tuple[float, float] | None = None
+    speed_limit_m_s: float = DEFAULT_SPEED_LIMIT_M_S
     max_distance_m: float = DEFAULT_MAX_DISTANCE_M
 
 
@@ -107,78 +122,34 @@ def examine_site(path: str | os.PathLike[str], tag_height_m: float | None = None
     return (None if has_errors else site), problems
 
 
-def plan_flatness(places_m: Sequence[tuple[float, float]]) -> float:
-    """Return how wide places (x, y) lie across their line of best fit for each metre along it.
-
-    0 for a line, 1 for as wide as long: the root of the ratio of the scatter matrix's eigenvalues, which does not
-    change when the site is moved, turned or scaled.
-    """
-    if not places_m:
-        return 0.0
-    first_x, first_y = places_m[0]  # differences first, so that equal places cancel without rounding
-    offsets = [(x - first_x, y - first_y) for x, y in places_m]
-    magnitude = max(max(abs(x), abs(y)) for x, y in offsets)
-    if not 0.0 < magnitude < math.inf:
-        return 0.0
-    scaled = [(x / magnitude, y / magnitude) for x, y in offsets]
-    mean_x, mean_y = (sum(column) / len(scaled) for column in zip(*scaled, strict=True))
-    centred = [(x - mean_x, y - mean_y) for x, y in scaled]
-    xx, yy, xy = (sum(terms) for terms in zip(*((x * x, y * y, x * y) for x, y in centred), strict=True))
-    angle = 0.5 * math.atan2(2.0 * xy, xx - yy)  # of the line of best fit
-    cos, sin = math.cos(angle), math.sin(angle)
-    along = sum((x * cos + y * sin) ** 2 for x, y in centred)
-    across = sum((y * cos - x * sin) ** 2 for x, y in centred)
-    return min(1.0, math.sqrt(across / along)) if along > 0.0 else 0.0
-
-
 def _build(draft: Draft, given_tag_height_m: float | None, problems: list[Problem]) -> Site:
     """Return the site as far as it can be read; it stands only where no error was added to ``problems``."""
     settings = draft.settings
-    name = _name(settings, "`site`", "site", problems)
-    _check_units(settings.cells.get("units"), problems)
-    max_distance_m = _max_distance(settings.cells.get("max_distance"), problems)
+    cells = settings.cells
+    name = values.name(settings, "`site`", "site", problems)
+    values.check_units(cells.get("units"), problems)
+    max_distance_m = values.number_above_0(cells.get("max_distance"), "`max_distance`", "metres", problems)
+    speed_limit_m_s = values.number_above_0(cells.get("speed_limit"), "`speed_limit`", "metres per second", problems)
     tag_height_m = _tag_height(draft, given_tag_height_m, problems)
+    range_m = values.length_range(cells.get("tag_height_range"), "`tag_height_range`", problems)
     anchors = {} if draft.anchors is None else _anchors(draft.anchors, draft.anchors_line, problems)
-    return Site(name, anchors, tag_height_m, max_distance_m)
-
-
-def _name(entry: Entry, where: str, key: str, problems: list[Problem]) -> str:
-    """Return the string under a key, or an empty one where there is none."""
-    cell = entry.cells.get(key)
-    if cell is None:
-        problems.append(Problem.error(entry.line, f"{where} is missing; expected text"))
-    elif not cell.text.strip():
-        problems.append(Problem.error(cell.line, f"{where} is empty; expected text"))
-    elif cell.is_list_or_mapping:
-        problems.append(Problem.error(cell.line, f"{where} is {cell}; expected text"))
-    elif not cell.is_string:
-        what = f'{where} is {cell}, which YAML does not read as text; quote it: {key}: "{cell}"'
-        problems.append(Problem.error(cell.line, what))
-    else:
-        return cell.text
-    return ""
-
-
-def _check_units(cell: Cell | None, problems: list[Problem]) -> None:
-    if cell is not None and cell.text != "m":
-        problems.append(Problem.error(cell.line, f"`units` is {cell}; expected m (metres)"))
-
-
-def _max_distance(cell: Cell | None, problems: list[Problem]) -> float:
-    if cell is None:
-        return DEFAULT_MAX_DISTANCE_M
-    distance_m = cell.number()
-    if distance_m is None or distance_m <= 0.0:
-        problems.append(Problem.error(cell.line, f"`max_distance` is {cell}; expected a number of metres above 0"))
-        return DEFAULT_MAX_DISTANCE_M
-    return distance_m
+    if given_tag_height_m is not None:
+        range_m = None
+    elif range_m is not None and draft.anchors and len(anchors) == len(draft.anchors):
+        _check_height_can_be_solved(list(anchors.values()), range_m, cells["tag_height_range"].line, problems)
+    return Site(
+        name,
+        anchors,
+        tag_height_m,
+        range_m,
+        DEFAULT_SPEED_LIMIT_M_S if speed_limit_m_s is None else speed_limit_m_s,
+        DEFAULT_MAX_DISTANCE_M if max_distance_m is None else max_distance_m,
+    )
 
 
 def _tag_height(draft: Draft, given_m: float | None, problems: list[Problem]) -> float | None:
     cell = draft.settings.cells.get("tag_height")
-    written_m = None if cell is None else cell.number()
-    if cell is not None and written_m is None:
-        problems.append(Problem.error(cell.line, f"`tag_height` is {cell}; expected a finite number of metres"))
+    written_m = values.length(cell, "`tag_height`", problems)
     if given_m is not None and not math.isfinite(given_m):
         problems.append(Problem.error(1, f"the tag height given is {given_m}; expected a finite number of metres"))
     _check_use_of_tag_height(draft, cell, given_m, problems)
@@ -186,14 +157,37 @@ def _tag_height(draft: Draft, given_m: float | None, problems: list[Problem]) ->
 
 
 def _check_use_of_tag_height(draft: Draft, cell: Cell | None, given_m: float | None, problems: list[Problem]) -> None:
+    range_cell = draft.settings.cells.get("tag_height_range")
     is_known = cell is not None or given_m is not None
     with_z = [entry for entry in draft.anchors or () if "z" in entry.cells]
-    if with_z and not is_known:
+    if cell is not None and range_cell is not None:
+        what = "`tag_height` and `tag_height_range` are both given; expected one: the first if the height is known"
+        problems.append(Problem.error(range_cell.line, what))
+    if with_z and not is_known and range_cell is None:
         what = "`tag_height` is missing, but anchors have z; set `tag_height` or give --tag-height"
+        what = f"{what}, or set `tag_height_range` to have the height solved for"
         problems.append(Problem.error(with_z[0].cells["z"].line, what))
     if draft.anchors and is_known and not with_z:
         what = "the tag height is not used: no anchor has z, so distances are taken as horizontal"
         problems.append(Problem.warning(1 if cell is None else cell.line, what))
+
+
+def _check_height_can_be_solved(
+    anchors: Sequence[Anchor], range_m: tuple[float, float], line: int, problems: list[Problem]
+) -> None:
+    places_m = [(anchor.x_m, anchor.y_m, anchor.z_m) for anchor in anchors if anchor.z_m is not None]
+    if len(places_m) < max(len(anchors), MIN_ANCHORS_FOR_HEIGHT):
+        what = f"`tag_height_range` needs at least {MIN_ANCHORS_FOR_HEIGHT} anchors, all with z"
+        problems.append(Problem.error(line, f"{what}; {len(places_m)} of {len(anchors)} have one"))
+        return
+    plane_m = mirror_excluding_heights(places_m, range_m)
+    if plane_m is not None:
+        low, high = plane_m
+        span = f"{low:.3g} m" if high - low < SAME_HEIGHT_M else f"{low:.3g} to {high:.3g} m"
+        at = f"at {span}" if math.isfinite(low) else "an upright one"
+        what = f"the anchors are (nearly) on one plane, {at}, and `tag_height_range` leaves open on which side tags are"
+        what = f"{what}: a place and its mirror image have the same distances; expected a range on one side"
+        problems.append(Problem.error(line, what))
 
 
 class _Placed(NamedTuple):
@@ -228,7 +222,7 @@ def _anchors(entries: Sequence[Entry], line: int, problems: list[Problem]) -> di
 
 def _anchor_id(number: int, entry: Entry, first_lines: dict[str, int], problems: list[Problem]) -> str:
     """Return the id, or an empty one where there is none, and note in ``first_lines`` where it stands."""
-    anchor_id = _name(entry, f"anchor {number}: id", "id", problems)
+    anchor_id = values.name(entry, f"anchor {number}: id", "id", problems)
     if anchor_id:
         line = entry.cells["id"].line
         if anchor_id in first_lines:
@@ -240,22 +234,15 @@ def _anchor_id(number: int, entry: Entry, first_lines: dict[str, int], problems:
 
 def _anchor(anchor_id: str, label: str, entry: Entry, problems: list[Problem]) -> Anchor | None:
     """Return the anchor at its place, or None where a coordinate cannot be read."""
-    x_m = _coordinate("x", label, entry, problems)
-    y_m = _coordinate("y", label, entry, problems)
-    has_z = "z" in entry.cells
-    z_m = _coordinate("z", label, entry, problems) if has_z else None
-    if x_m is None or y_m is None or (has_z and z_m is None):
+    cells = entry.cells
+    x_m = values.needed_length(entry, f"{label}: x", "x", problems)
+    y_m = values.needed_length(entry, f"{label}: y", "y", problems)
+    z_m = values.length(cells.get("z"), f"{label}: z", problems)
+    bias_m = values.length(cells.get("bias"), f"{label}: bias", problems)
+    sigma_m = values.number_above_0(cells.get("bias_sigma"), f"{label}: bias_sigma", "metres", problems)
+    if x_m is None or y_m is None or ("z" in cells and z_m is None):
         return None
-    return Anchor(anchor_id, x_m, y_m, z_m)
-
-
-def _coordinate(axis: str, label: str, entry: Entry, problems: list[Problem]) -> float | None:
-    cell = entry.cells.get(axis)
-    number = None if cell is None else cell.number()
-    if number is None:
-        line, value = (entry.line, "missing") if cell is None else (cell.line, str(cell))
-        problems.append(Problem.error(line, f"{label}: {axis} is {value}; expected a finite number of metres"))
-    return number
+    return Anchor(anchor_id, x_m, y_m, z_m, 0.0 if bias_m is None else bias_m, sigma_m)
 
 
 def _check_shared_places(placed: Sequence[_Placed], problems: list[Problem]) -> None:

@@ -21,9 +21,9 @@ import yaml
 if TYPE_CHECKING:
     import _csv  # the type of csv.reader() has no public name
 
-SITE_KEYS = ("site", "units", "tag_height", "max_distance", "anchors")
-ANCHOR_KEYS = ("id", "x", "y", "z")
-CSV_COLUMNS = {"anchor_id": "id", "x": "x", "y": "y", "z": "z"}
+SITE_KEYS = ("site", "units", "tag_height", "tag_height_range", "speed_limit", "max_distance", "anchors")
+ANCHOR_KEYS = ("id", "x", "y", "z", "bias", "bias_sigma")
+CSV_COLUMNS = {"anchor_id": "id", "x": "x", "y": "y", "z": "z", "bias": "bias", "bias_sigma": "bias_sigma"}
 REQUIRED_CSV_COLUMNS = ("anchor_id", "x", "y")
 _YAML_STRING = "tag:yaml.org,2002:str"
 _YAML_NULL = "tag:yaml.org,2002:null"
@@ -48,13 +48,17 @@ class Problem(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """One value as written. ``is_string`` and ``is_plain`` tell whether it may serve as a name and as a number."""
+    """One value as written. ``is_string`` and ``is_plain`` tell whether it may serve as a name and as a number.
+
+    ``items`` are the values of a list.
+    """
 
     line: int
     text: str
     is_string: bool
     is_plain: bool
     is_list_or_mapping: bool = False
+    items: Sequence[Cell] = ()
 
     def __str__(self) -> str:
         """Return the value as a message shows it: on one line, and in quotes where it was quoted."""
@@ -186,7 +190,10 @@ def _entry(node: yaml.Node, known: Sequence[str]) -> Entry:
 def _cell(node: yaml.Node) -> Cell:
     if isinstance(node, yaml.ScalarNode):
         return Cell(_line(node), node.value, is_string=node.tag == _YAML_STRING, is_plain=not node.style)
-    return Cell(_line(node), _kind(node), is_string=False, is_plain=True, is_list_or_mapping=True)
+    nodes = node.value if isinstance(node, yaml.SequenceNode) else ()
+    items = tuple(_cell(item) for item in nodes if isinstance(item, yaml.ScalarNode))
+    items = items if len(items) == len(nodes) else ()
+    return Cell(_line(node), _kind(node), is_string=False, is_plain=True, is_list_or_mapping=True, items=items)
 
 
 def _keys(node: yaml.MappingNode) -> list[tuple[int, str]]:

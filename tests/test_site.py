@@ -10,6 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pipeline.site import Anchor, Problem, Site, SiteError, SiteFile, check_site, load_site, plan_flatness
+from pipeline.site_geometry import mirror_excluding_heights
 from tests.readings import DEMO
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,6 +58,7 @@ def test_the_warehouse_has_eui_64_ids_and_heights() -> None:
     site = load_site(ROOT / "anchors/warehouse.yaml")
     assert site.tag_height_m == 1.2
     assert site.max_distance_m == 80.0
+    assert site.speed_limit_m_s == 5.0
     assert len(site.anchors) == 12
     for anchor in site.anchors.values():
         assert len(bytes.fromhex(anchor.id)) == 8
@@ -119,6 +121,26 @@ def test_a_null_is_as_good_as_a_missing_value(write: Callable[..., Path]) -> Non
     assert (site.tag_height_m, site.max_distance_m) == (None, 100.0)
 
 
+def test_calibrated_anchors_carry_their_bias(write: Callable[..., Path]) -> None:
+    site = load_site(write(with_anchor("{id: A3, x: 9, y: 9, bias: 0.18, bias_sigma: 0.02}")))
+    assert site.anchors["A3"] == Anchor("A3", 9.0, 9.0, None, 0.18, 0.02)
+    assert site.anchors["A0"] == Anchor("A0", 2.0, 0.0, None, 0.0, None)
+
+
+def test_a_csv_may_carry_biases_and_leave_some_empty(write: Callable[..., Path]) -> None:
+    path = write("anchor_id,x,y,bias,bias_sigma\nA0,0,0,0.18,0.02\nA1,9,0,,\nA2,0,9,-0.05\n", "hall.csv")
+    assert list(load_site(path).anchors.values()) == [
+        Anchor("A0", 0.0, 0.0, None, 0.18, 0.02),
+        Anchor("A1", 9.0, 0.0),
+        Anchor("A2", 0.0, 9.0, None, -0.05, None),
+    ]
+
+
+def test_a_site_tells_how_fast_its_tags_can_be(write: Callable[..., Path]) -> None:
+    assert load_site(write(TRIANGLE + "speed_limit: 2.5\n")).speed_limit_m_s == 2.5
+    assert load_site(write(TRIANGLE)).speed_limit_m_s == 10.0
+
+
 @pytest.mark.parametrize(("written", "metres"), [("010", 10.0), ("1e2", 100.0), ("-.5", -0.5), ("+7.", 7.0)])
 def test_numbers_are_read_as_decimals(write: Callable[..., Path], written: str, metres: float) -> None:
     assert load_site(write(with_anchor(f"{{id: A3, x: {written}, y: 9}}"))).anchors["A3"].x_m == metres
@@ -165,6 +187,12 @@ def test_a_coordinate_that_is_no_finite_number_is_shown_as_written(
         ),
         ("A3", "anchor 4 has no values; expected {id, x, y, z}"),
         ("{}", "anchor 4 has no values; expected {id, x, y, z}"),
+        ("{id: A3, x: 9, y: 9, bias: much}", "anchor 'A3': bias is much; expected a finite number of metres"),
+        ("{id: A3, x: 9, y: 9, bias: .nan}", "anchor 'A3': bias is .nan; expected a finite number of metres"),
+        (
+            "{id: A3, x: 9, y: 9, bias: 0.1, bias_sigma: 0}",
+            "anchor 'A3': bias_sigma is 0; expected a number of metres above 0",
+        ),
         ("{id: A3, x: 9, x: 8, y: 9}", "key 'x' is given twice; it already stands on line 6"),
         ("{id: A3, x: 9, y: 9, more: {a: 1, a: 2}}", "key 'a' is given twice; it already stands on line 6"),
         ("{<<: {z: 4}, id: A3, x: 9, y: 9}", "merging with '<<' is not read here; write the keys out"),
@@ -182,11 +210,33 @@ def test_a_faulty_anchor_is_one_error_on_its_line(write: Callable[..., Path], an
         ("max_distance: .inf", "`max_distance` is .inf; expected a number of metres above 0"),
         ("max_distance: far", "`max_distance` is far; expected a number of metres above 0"),
         ("tag_height: low", "`tag_height` is low; expected a finite number of metres"),
+        ("speed_limit: 0", "`speed_limit` is 0; expected a number of metres per second above 0"),
+        ("speed_limit: fast", "`speed_limit` is fast; expected a number of metres per second above 0"),
         ("site: hall", "key 'site' is given twice; it already stands on line 1"),
     ],
 )
 def test_a_faulty_setting_is_an_error_on_its_line(write: Callable[..., Path], setting: str, message: str) -> None:
     assert errors(check_site(write(f"{TRIANGLE}{setting}\n"))) == [(6, message)]
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("1.2", "1.2"),
+        ("[]", "a list"),
+        ("[1]", "[1]"),
+        ("[0, 1, 2]", "[0, 1, 2]"),
+        ("[2, 1]", "[2, 1]"),
+        ("[1, 1]", "[1, 1]"),
+        ("[0, .inf]", "[0, .inf]"),
+        ("[low, 2]", "[low, 2]"),
+        ("[0, [1, 2]]", "a list"),
+        ("{lowest: 0, highest: 2}", "a mapping"),
+    ],
+)
+def test_a_tag_height_range_that_is_none_is_an_error(write: Callable[..., Path], written: str, shown: str) -> None:
+    what = f"`tag_height_range` is {shown}; expected [lowest, highest], two numbers of metres, the lower one first"
+    assert errors(check_site(write(f"{TRIANGLE}tag_height_range: {written}\n"))) == [(6, what)]
 
 
 @pytest.mark.parametrize(
@@ -249,7 +299,12 @@ def test_messages_stay_on_one_line_whatever_a_value_holds(write: Callable[..., P
 def test_anchors_with_heights_need_the_height_of_the_tags(write: Callable[..., Path]) -> None:
     path = write(with_anchor("{id: A3, x: 9, y: 9, z: 3}"))
     assert check_site(path) == [
-        Problem(6, "error", "`tag_height` is missing, but anchors have z; set `tag_height` or give --tag-height")
+        Problem(
+            6,
+            "error",
+            "`tag_height` is missing, but anchors have z; set `tag_height` or give --tag-height, "
+            "or set `tag_height_range` to have the height solved for",
+        )
     ]
     assert check_site(path, tag_height_m=1.0) == []
 
@@ -268,6 +323,100 @@ def test_a_tag_height_that_is_not_used_is_a_warning(
     assert check_site(write(TRIANGLE + setting), given_m) == [Problem(line, "warning", what)]
 
 
+# a tag height that is solved for
+
+CEILING = ((0.0, 0.0, 3.0), (9.0, 0.0, 3.0), (0.0, 9.0, 3.0), (9.0, 9.0, 3.0))
+TALL = ((0.0, 0.0, 3.0), (9.0, 0.0, 1.0), (0.0, 9.0, 3.0), (9.0, 9.0, 5.0), (4.0, 4.0, 1.0))
+LEANING = ((0.0, 0.0, 3.0), (9.0, 0.0, 3.0), (0.0, 9.0, 6.0), (9.0, 9.0, 6.0))
+STEEP = ((0.0, 0.0, 3.0), (9.0, 0.0, 3.0), (0.0, 2.0, 9.0), (9.0, 2.0, 9.0))
+
+
+def in_space(places: tuple[tuple[float, float, float], ...], setting: str) -> str:
+    anchors = "".join(f"  - {{id: A{n}, x: {x}, y: {y}, z: {z}}}\n" for n, (x, y, z) in enumerate(places))
+    return f"site: hall\n{setting}\nanchors:\n{anchors}"
+
+
+@pytest.mark.parametrize(
+    ("places", "written"),
+    [
+        (CEILING, "[0, 2]"),
+        (CEILING, "[0, 3]"),
+        (CEILING, "[3, 9]"),
+        (TALL, "[0, 6]"),
+        (LEANING, "[0, 3]"),
+        (LEANING, "[6, 8]"),
+        (STEEP, "[2, 2.2]"),
+    ],
+)
+def test_a_tag_height_may_be_left_within_a_range(
+    write: Callable[..., Path], places: tuple[tuple[float, float, float], ...], written: str
+) -> None:
+    path = write(in_space(places, f"tag_height_range: {written}"))
+    assert check_site(path) == []
+    site = load_site(path)
+    assert site.tag_height_m is None
+    assert site.tag_height_range_m == tuple(map(float, written.strip("[]").split(",")))
+
+
+@pytest.mark.parametrize(
+    ("places", "written", "plane"),
+    [
+        (CEILING, "[0, 3.1]", "at 3 m"),
+        (CEILING, "[2.9, 4]", "at 3 m"),
+        (LEANING, "[0, 4]", "at 3 to 6 m"),
+        (LEANING, "[5, 8]", "at 3 to 6 m"),
+        (STEEP, "[0, 3]", "at 3 to 9 m"),
+    ],
+)
+def test_a_range_in_which_a_place_has_its_mirror_image_is_an_error(
+    write: Callable[..., Path], places: tuple[tuple[float, float, float], ...], written: str, plane: str
+) -> None:
+    ((line, message),) = errors(check_site(write(in_space(places, f"tag_height_range: {written}"))))
+    assert line == 2
+    assert message == (
+        f"the anchors are (nearly) on one plane, {plane}, and `tag_height_range` leaves open on which side tags are: "
+        "a place and its mirror image have the same distances; expected a range on one side"
+    )
+
+
+@pytest.mark.parametrize(("anchors", "with_z"), [(CEILING[:3], "3 of 3"), (TALL[:3], "3 of 3")])
+def test_solving_for_the_height_needs_four_anchors(
+    write: Callable[..., Path], anchors: tuple[tuple[float, float, float], ...], with_z: str
+) -> None:
+    path = write(in_space(anchors, "tag_height_range: [0, 1]"))
+    what = f"`tag_height_range` needs at least 4 anchors, all with z; {with_z} have one"
+    assert check_site(path) == [Problem(2, "error", what)]
+
+
+def test_solving_for_the_height_needs_all_anchors_to_have_one(write: Callable[..., Path]) -> None:
+    path = write(in_space(CEILING, "tag_height_range: [0, 1]") + "  - {id: A9, x: 4, y: 4}\n")
+    what = "`tag_height_range` needs at least 4 anchors, all with z; 4 of 5 have one"
+    assert check_site(path) == [Problem(2, "error", what)]
+
+
+def test_a_height_is_known_or_solved_for_not_both(write: Callable[..., Path]) -> None:
+    path = write(in_space(CEILING, "tag_height: 1\ntag_height_range: [0, 2]"))
+    what = "`tag_height` and `tag_height_range` are both given; expected one: the first if the height is known"
+    assert check_site(path) == [Problem(3, "error", what)]
+
+
+def test_the_callers_tag_height_wins_over_the_files_range(write: Callable[..., Path]) -> None:
+    path = write(in_space(CEILING, "tag_height_range: [0, 9]"))
+    assert errors(check_site(path)) != []
+    site = load_site(path, tag_height_m=1.5)
+    assert (site.tag_height_m, site.tag_height_range_m) == (1.5, None)
+
+
+@given(
+    st.lists(st.tuples(*3 * [st.floats(-1e300, 1e300)]), min_size=4, max_size=8),
+    st.tuples(st.floats(-1e300, 1e300), st.floats(-1e300, 1e300)),
+)
+def test_the_mirror_is_judged_of_any_places_without_a_stumble(
+    places: list[tuple[float, float, float]], heights: tuple[float, float]
+) -> None:
+    mirror_excluding_heights(places, (min(heights), max(heights)))
+
+
 @pytest.mark.parametrize("given_m", [math.nan, math.inf])
 def test_a_tag_height_that_is_not_finite_is_refused(write: Callable[..., Path], given_m: float) -> None:
     with pytest.raises(SiteError, match="the tag height given is"):
@@ -279,7 +428,13 @@ def test_a_tag_height_that_is_not_finite_is_refused(write: Callable[..., Path], 
 
 @pytest.mark.parametrize(
     ("key", "meant"),
-    [("unit", "units"), ("tag-height", "tag_height"), ("max_distance_m", "max_distance"), ("Sites", "site")],
+    [
+        ("unit", "units"),
+        ("tag-height", "tag_height"),
+        ("max_distance_m", "max_distance"),
+        ("Sites", "site"),
+        ("speed_limits", "speed_limit"),
+    ],
 )
 def test_a_misspelt_setting_is_a_warning(write: Callable[..., Path], key: str, meant: str) -> None:
     message = f"site map: {key!r} is not known and not read; did you mean {meant!r}?"
