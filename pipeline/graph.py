@@ -9,8 +9,11 @@ import apache_beam as beam
 import pipeline.transforms.coders  # noqa: F401  (registers the row coders)
 from pipeline.settings import GraphSettings
 from pipeline.site import SiteSource
-from pipeline.transforms import decode, encode, group, trilaterate
-from pipeline.transforms.outputs import REJECTED
+from pipeline.transforms import decode, encode, group
+from pipeline.transforms.outputs import POSITIONS, REJECTED
+from pipeline.transforms.track import Memory, Tracked
+from pipeline.transforms.trilaterate import Trilaterate
+from pipeline.transforms.untracked import Untracked
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +35,21 @@ def build(pipeline: beam.Pipeline, ends: Ends, site: SiteSource, settings: Graph
 
     decoded = records | "Decode" >> decode.Decode(site, strict=strict)
     grouped = decoded[decode.READINGS] | "Group" >> group.GroupReadings(settings.grouping, strict=strict)
-    solved = grouped[group.GROUPS] | "Trilaterate" >> trilaterate.Trilaterate(site, settings.solver, strict=strict)
+    solved = grouped[group.GROUPS] | "Trilaterate" >> Trilaterate(site, settings.solver, strict=strict)
+    if settings.track is None:
+        placed = solved | "Untracked" >> Untracked()
+    else:
+        bounds = settings.grouping
+        memory = Memory(
+            bounds.tag_expiry_us, bounds.round_wait_us + bounds.max_reading_age_us, is_cleared=not settings.bounded
+        )
+        placed = solved | "Track" >> Tracked(site, settings.track, memory, strict=strict)
 
-    encoded = solved[trilaterate.FIXES] | "Positions" >> encode.EncodePositions(strict=strict)
-    _ = encoded[encode.POSITIONS] | "WritePositions" >> ends.positions
+    encoded = placed[POSITIONS] | "Positions" >> encode.EncodePositions(strict=strict)
+    _ = encoded[POSITIONS] | "WritePositions" >> ends.positions
 
     _ = (
-        tuple(stage[REJECTED] for stage in (decoded, grouped, solved, encoded))
+        tuple(stage[REJECTED] for stage in (decoded, grouped, placed, encoded))
         | "AllRejected" >> beam.Flatten()
         | "Rejected" >> encode.EncodeRejected(settings.data_topic)
         | "WriteRejected" >> ends.rejected

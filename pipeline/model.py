@@ -2,7 +2,8 @@
 
 All are immutable. Lengths are metres, times integer microseconds since 1970-01-01 UTC, and the unit stands in the name.
 A *reading* is one distance between one tag and one anchor; a *group* is readings of one tag by distinct anchors;
-a *fix* is a group with the place that explains it; *rejected* is a reading, or a whole record, that gave no position.
+a *fix* is the place that explains a group; a *position* is what goes out: a fix, or what a *track* makes of one group
+after the other; *rejected* is a reading, or a whole record, that gave no position.
 """
 
 from __future__ import annotations
@@ -45,30 +46,72 @@ class Reading(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Readings of one tag by three or more distinct anchors, oldest first (measured, then Kafka time, then anchor)."""
+    """Readings of one tag by distinct anchors, oldest first (measured, then Kafka time, then anchor).
+
+    Three or more; or one, for which not enough others came in time.
+    """
 
     tag: str
     readings: Sequence[Reading]
 
 
 class Fix(NamedTuple):
-    """Where a tag was, and how well that is known.
+    """Where the ranges of one group, and they alone, put a tag.
 
-    The frame is the site map's. ``z_m`` is None where no height is known. The covariance (m²) and the residual (RMS, m)
-    are None where the readings leave nothing over to estimate them from, as with exactly three anchors.
-    ``gdop`` is the horizontal dilution of precision, without unit.
+    The frame is the site map's. ``z_m`` is None where no height is known, ``var_zz_m2`` where it was not solved for.
+    The covariance (m²) and the residual (RMS of the ranges used, m) are None where the readings leave nothing over to
+    estimate them from, as with exactly three anchors. ``gdop`` is the horizontal dilution of precision, without unit.
+    ``refused`` names the anchors whose ranges do not agree with the others and were left out.
     """
 
-    fix_id: str
-    tag: str
     x_m: float
     y_m: float
     z_m: float | None
     cov_xx_m2: float | None
     cov_xy_m2: float | None
     cov_yy_m2: float | None
+    var_zz_m2: float | None
     residual_m: float | None
     gdop: float
+    refused: Sequence[str]
+
+
+class Solved(NamedTuple):
+    """A group with its fix, or with the reason (a value of :class:`Reason`) and detail why there is none."""
+
+    tag: str
+    readings: Sequence[Reading]
+    fix: Fix | None
+    reason: str | None
+    detail: str | None
+
+
+class Position(NamedTuple):
+    """What the pipeline says of a tag's place at a time, and how well that is known.
+
+    Without tracking it is the fix of one group; with tracking it is what the track makes of all readings so far.
+    Places, covariance, ``residual_m``, ``gdop``, ``refused`` are as in :class:`Fix`. ``speed_m_s`` and ``course_deg``
+    (clockwise from the site's y axis, 0 up to 360) are None without a track, the course also of a tag that stands
+    still. ``nis`` is the normalised innovation squared of the ``nis_dof`` ranges used, None without a track.
+    """
+
+    fix_id: str
+    tag: str
+    at_us: int
+    x_m: float
+    y_m: float
+    z_m: float | None
+    cov_xx_m2: float | None
+    cov_xy_m2: float | None
+    cov_yy_m2: float | None
+    var_zz_m2: float | None
+    speed_m_s: float | None
+    course_deg: float | None
+    residual_m: float | None
+    gdop: float | None
+    nis: float | None
+    nis_dof: int
+    refused: Sequence[str]
     readings: Sequence[Reading]
 
 
@@ -86,9 +129,8 @@ class Reason(str, enum.Enum):
     DUPLICATE = "duplicate"
     LATE = "late"
     STALE = "stale"
-    SUPERSEDED = "superseded"
-    TOO_FEW_ANCHORS = "too_few_anchors"
     # trilaterate
+    TOO_FEW_ANCHORS = "too_few_anchors"
     DEGENERATE_GEOMETRY = "degenerate_geometry"
     INCONSISTENT_RANGES = "inconsistent_ranges"
     # any stage
@@ -101,6 +143,7 @@ class Stage(str, enum.Enum):
     DECODE = "decode"
     GROUP = "group"
     TRILATERATE = "trilaterate"
+    TRACK = "track"
     ENCODE = "encode"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from pipeline.positioning.rounds import GroupingSettings
+from pipeline.positioning.track_settings import TrackSettings
 from pipeline.positioning.trilateration import SolverSettings
 
 OFFSETS = ("latest", "earliest", "committed")
@@ -103,8 +104,13 @@ class GraphSettings:
 
     grouping: GroupingSettings = field(default_factory=GroupingSettings)
     solver: SolverSettings = field(default_factory=SolverSettings)
+    track: TrackSettings | None = field(default_factory=TrackSettings)
+    """None: no tracking, each fix is a position."""
     data_topic: str = "packet_data"
     strict: bool = False
+    bounded: bool = False
+    """The input ends, and memory with it: no track is cleared. A runner of bounded input fires the timers of a stage
+    before the stage has its last input."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import apache_beam as beam
@@ -18,9 +19,9 @@ from apache_beam.utils.timestamp import Timestamp
 import pipeline.transforms.coders  # noqa: F401  (registers the row coders)
 from pipeline.graph import Ends, build
 from pipeline.model import KafkaRecord
+from pipeline.replay.engine import at_kafka_time
 from pipeline.settings import GraphSettings
 from pipeline.site import Site
-from runners.faults.reference import at_kafka_time
 from tests.readings import DEMO, us
 
 FN_API = "FnApiRunner"
@@ -79,7 +80,8 @@ def run_graph(
     """Run the whole graph on an engine and hand what comes out to the checks; strict unless told otherwise."""
     pipeline = engine(name)
     ends = Ends(source, Check(positions), Check(rejected))
-    build(pipeline, ends, lambda: site, settings or GraphSettings(strict=True))
+    settings = settings or GraphSettings(strict=True)
+    build(pipeline, ends, lambda: site, replace(settings, bounded=name == FN_API))
     result = pipeline.run()
     result.wait_until_finish()
     return result

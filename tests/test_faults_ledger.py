@@ -79,7 +79,7 @@ def test_a_fix_of_another_id_is_both_missing_and_unexpected() -> None:
 
 
 def test_a_rejection_for_another_reason_is_both_missing_and_unexpected() -> None:
-    assert wrong([EXPECTED[0], refused(1, "U", "superseded"), EXPECTED[2]]) == {Kind.MISSING: 1, Kind.UNEXPECTED: 1}
+    assert wrong([EXPECTED[0], refused(1, "U", "stale"), EXPECTED[2]]) == {Kind.MISSING: 1, Kind.UNEXPECTED: 1}
 
 
 def test_repeats_with_the_same_content_are_counted_and_nothing_is_wrong() -> None:

@@ -19,7 +19,10 @@ MAY_IMPORT = {
     "__init__": set(),
     "model": set(),
     "site_file": set(),
-    "site": {"site_file"},
+    "site_geometry": set(),
+    "site_values": {"site_file"},
+    "site": {"site_file", "site_geometry", "site_values"},
+    "site_writer": set(),
     "wire": {"model", "site"},
     "positioning": {"model", "site"},
     "simulation": {"site"},
@@ -27,6 +30,7 @@ MAY_IMPORT = {
     "kafka_client": set(),
     "settings": {"positioning"},
     "graph": {"site", "settings", "transforms"},
+    "replay": {"model", "site", "wire", "positioning", "settings", "transforms", "graph"},
     "kafka": {"model", "settings", "graph"},
     "preflight": {"settings", "kafka_client"},
     "prism": {"site", "settings", "graph", "kafka"},
@@ -37,7 +41,7 @@ MAY_IMPORT = {
     "worker": {"worker_pool"},
     "commands": {
         *("site", "wire", "positioning", "simulation", "kafka_client", "settings", "preflight"),
-        *("prism", "flink", "flink_rest", "portable_jar", "worker_pool"),
+        *("prism", "flink", "flink_rest", "portable_jar", "worker_pool", "replay", "site_writer"),
     },
     "__main__": {"commands"},
     "runners.__init__": set(),
@@ -56,7 +60,7 @@ MAY_IMPORT = {
     },
     "runners.faults": {
         *("runners.processes", "runners.session", "runners.variables", "runners.direct", "runners.flink"),
-        *("commands.arguments", "flink_rest", "model", "site", "wire", "settings", "graph"),
+        *("commands.arguments", "flink_rest", "model", "site", "wire", "settings", "graph", "replay"),
     },
 }
 
@@ -97,7 +101,8 @@ def test_no_rooms_import_each_other_in_a_circle() -> None:
 
 
 @pytest.mark.parametrize(
-    "room", ["positioning.rounds", "positioning.trilateration", "wire.decode", "site", "simulation.scene"]
+    "room",
+    ["positioning.rounds", "positioning.trilateration", "wire.decode", "site", "simulation.scene", "replay.scoring"],
 )
 def test_the_science_loads_without_an_engine(room: str) -> None:
     program = f"import sys, pipeline.{room}; sys.exit('apache_beam' in sys.modules or 'confluent_kafka' in sys.modules)"

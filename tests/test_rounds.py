@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.model import Group, Reading, Rejected
 from pipeline.positioning.rounds import MAX_SEEN, GroupingMode, GroupingSettings, Outcome, Rounds
+from pipeline.site import MIN_ANCHORS
 from tests.readings import reading, us
 
 ROUND = GroupingSettings()
@@ -43,6 +44,16 @@ def settle(rounds: Rounds, settings: GroupingSettings, until_us: int) -> list[Ou
 
 
 def groups(outcomes: Iterable[Outcome]) -> list[set[str]]:
+    """The anchors of the groups of three readings or more."""
+    return [found for found in _anchors(outcomes) if len(found) >= MIN_ANCHORS]
+
+
+def given_up(outcomes: Iterable[Outcome]) -> list[set[str]]:
+    """The anchors of readings that are alone, because too few others came in time."""
+    return [found for found in _anchors(outcomes) if len(found) < MIN_ANCHORS]
+
+
+def _anchors(outcomes: Iterable[Outcome]) -> list[set[str]]:
     return [{one.anchor for one in outcome.readings} for outcome in outcomes if isinstance(outcome, Group)]
 
 
@@ -65,17 +76,42 @@ def test_three_groups_as_soon_as_three_distinct_anchors_are_in() -> None:
 
 def test_three_takes_the_latest_reading_of_an_anchor() -> None:
     outcomes = play([reading("A", 0.0), reading("A", 0.5), reading("B", 0.5), reading("C", 0.5)], THREE)
-    assert groups(outcomes) == [{"A", "B", "C"}]
-    assert reasons(outcomes) == {"superseded": 1}
-    group = next(outcome for outcome in outcomes if isinstance(outcome, Group))
+    assert _anchors(outcomes) == [{"A"}, {"A", "B", "C"}]
+    assert reasons(outcomes) == {}
+    first, group = (outcome for outcome in outcomes if isinstance(outcome, Group))
+    assert {one.measured_at_us for one in first.readings} == {us(0.0)}
     assert {one.measured_at_us for one in group.readings} == {us(0.5)}
 
 
 @pytest.mark.parametrize("settings", [ROUND, THREE])
-def test_three_copies_from_one_anchor_are_no_group(settings: GroupingSettings) -> None:
+def test_three_copies_from_one_anchor_are_given_up_one_by_one(settings: GroupingSettings) -> None:
     outcomes = play([reading("A", at_s, distance_m=1 + at_s) for at_s in (0.0, 0.2, 0.4)], settings, until_s=60)
     assert groups(outcomes) == []
-    assert reasons(outcomes) == {"superseded": 2, "too_few_anchors": 1}
+    assert given_up(outcomes) == [{"A"}] * 3
+    assert [outcome.readings[0].measured_at_us for outcome in outcomes if isinstance(outcome, Group)] == [
+        us(0.0),
+        us(0.2),
+        us(0.4),
+    ]
+    assert reasons(outcomes) == {}
+
+
+@pytest.mark.parametrize("settings", [ROUND, THREE])
+def test_a_reading_that_comes_after_its_successor_is_given_up_at_once(settings: GroupingSettings) -> None:
+    rounds = Rounds()
+    play([reading("A", 1.0)], settings, rounds=rounds)
+    overtaken = reading("A", 0.5, kafka_s=1.1)
+    assert rounds.add(overtaken, settings) == [Group("T", [overtaken])]
+    assert groups(play([reading("B", 1.0), reading("C", 1.0)], settings, rounds=rounds, until_s=5)) == [{"A", "B", "C"}]
+
+
+@pytest.mark.parametrize("settings", [ROUND, THREE])
+def test_two_anchors_of_one_blink_are_given_up_one_by_one_when_no_third_comes(settings: GroupingSettings) -> None:
+    rounds = Rounds()
+    assert play([reading("A", 0.0), reading("B", 0.0)], settings, rounds=rounds, until_s=2.0) == []
+    outcomes = settle(rounds, settings, us(2.001))
+    assert given_up(outcomes) == [{"A"}, {"B"}]
+    assert rounds.open == {}
 
 
 @pytest.mark.parametrize("settings", [ROUND, THREE])
@@ -126,7 +162,8 @@ def test_fewer_than_three_readings_carry_over_until_stale() -> None:
     assert groups(carried) == [{"A", "B", "C"}]
     stale = play([reading("A", 0.0), reading("B", 0.1), reading("C", 2.5)], until_s=10)
     assert groups(stale) == []
-    assert reasons(stale) == {"too_few_anchors": 3}
+    assert sorted(anchor for found in given_up(stale) for anchor in found) == ["A", "B", "C"]
+    assert reasons(stale) == {}
 
 
 def test_no_group_holds_readings_further_apart_than_the_age_bound() -> None:
@@ -174,7 +211,8 @@ def test_a_lost_reading_does_not_mix_blinks_for_good() -> None:
     mixed = [one for one in outcomes if isinstance(one, Group) and len({each.offset for each in one.readings}) > 1]
     assert mixed == []
     assert len(groups(outcomes)) == 39
-    assert reasons(outcomes) == {"superseded": 2}
+    assert given_up(outcomes) == [{"A"}, {"B"}]
+    assert reasons(outcomes) == {}
 
 
 def test_a_backlog_after_a_stall_gives_the_rounds_that_were_missed() -> None:
@@ -369,7 +407,8 @@ def test_groups_keep_their_bounds(
         if isinstance(outcome, Group):
             anchors = [one.anchor for one in outcome.readings]
             times = [one.measured_at_us for one in outcome.readings]
-            assert len(set(anchors)) == len(anchors) >= 3
+            assert len(anchors) == 1 or len(anchors) >= MIN_ANCHORS
+            assert len(set(anchors)) == len(anchors)
             assert times == sorted(times)
             assert times[-1] - times[0] <= settings.max_reading_age_us
 

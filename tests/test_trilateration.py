@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,12 +12,17 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pipeline.model import Reason
-from pipeline.positioning.least_squares import linearise, refine, starting_points
-from pipeline.positioning.spheres import Point, Sphere, predict, radical_centre
-from pipeline.positioning.trilateration import Solution, SolverSettings, UnsolvableError, trilaterate
+from pipeline.positioning.spheres import COMMON_SHARE
+from pipeline.positioning.trilateration import Solution, SolverSettings, UnsolvableError, trilaterate, warm_up
 from pipeline.site import Anchor, plan_flatness
 
 Plan = Sequence[tuple[float, float]]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def compiled() -> None:
+    warm_up()
+
 
 HEXAGON: Plan = [(10.0 * math.cos(k * math.pi / 3), 10.0 * math.sin(k * math.pi / 3)) for k in range(6)]
 DEMO_SITE: Plan = [(2.0, 0.0), (0.0, 2.0), (2.0, 3.0)]
@@ -73,7 +79,7 @@ def test_exact_ranges_give_the_exact_place(
 ) -> None:
     anchors = anchors_at(plan, data.draw(st.lists(heights, min_size=len(plan), max_size=len(plan))))
     assume(plan_flatness(plan) > 0.2)
-    settings = SolverSettings(range_sigma_m=0.01)  # at 0.15 m some of these places could not be told from another
+    settings = SolverSettings(range_sigma_m=0.01, bias_sigma_m=0.01)  # else some could not be told from another
     solution = trilaterate(anchors, ranges_from(anchors, tag, tag_height), tag_height, settings)
     assert error_m(solution, tag) < 1e-6
     assert solution.z_m == tag_height
@@ -169,50 +175,6 @@ def test_moving_turning_mirroring_and_reordering_the_site_changes_nothing(
         assert covariance(there) == pytest.approx(turn @ covariance(here) @ turn.T, abs=1e-7)
 
 
-# --- derivatives ----------------------------------------------------------------------------------------------------
-
-
-@given(anchor=places, drop=st.floats(-5.0, 5.0), tag=places)
-def test_the_jacobian_is_the_numeric_one(anchor: tuple[float, float], drop: float, tag: tuple[float, float]) -> None:
-    sphere, step = Sphere(*anchor, drop, 1.0), 1e-5
-    assume(predict(sphere, Point(*tag)).distance_m > 0.1)
-    x, y = tag
-    numeric_x = predict(sphere, Point(x + step, y)).distance_m - predict(sphere, Point(x - step, y)).distance_m
-    numeric_y = predict(sphere, Point(x, y + step)).distance_m - predict(sphere, Point(x, y - step)).distance_m
-    _, along_x, along_y = predict(sphere, Point(x, y))
-    assert (along_x, along_y) == pytest.approx((numeric_x / 2 / step, numeric_y / 2 / step), abs=1e-7)
-
-
-@given(tag=st.tuples(st.floats(-8.0, 8.0), st.floats(-8.0, 8.0)))
-def test_gradient_and_hessian_are_the_numeric_ones(tag: tuple[float, float]) -> None:
-    spheres, step = [Sphere(x, y, 2.0, 7.0) for x, y in HEXAGON], 1e-5
-    here = linearise(spheres, Point(*tag))
-    east = linearise(spheres, Point(tag[0] + step, tag[1]))
-    west = linearise(spheres, Point(tag[0] - step, tag[1]))
-    north = linearise(spheres, Point(tag[0], tag[1] + step))
-    south = linearise(spheres, Point(tag[0], tag[1] - step))
-    assert here.gradient_x_m == pytest.approx((east.sum_squares_m2 - west.sum_squares_m2) / 4 / step, abs=1e-6)
-    assert here.gradient_y_m == pytest.approx((north.sum_squares_m2 - south.sum_squares_m2) / 4 / step, abs=1e-6)
-    assert here.hessian_xx == pytest.approx((east.gradient_x_m - west.gradient_x_m) / 2 / step, abs=1e-6)
-    assert here.hessian_xy == pytest.approx((east.gradient_y_m - west.gradient_y_m) / 2 / step, abs=1e-6)
-    assert here.hessian_yy == pytest.approx((north.gradient_y_m - south.gradient_y_m) / 2 / step, abs=1e-6)
-
-
-@given(tag=places)
-def test_the_dilution_of_the_closed_form_is_its_numeric_derivative(tag: tuple[float, float]) -> None:
-    anchors, step = anchors_at(DEMO_SITE, 3.0), 1e-5
-    exact = [Sphere(a.x_m, a.y_m, 3.0, r) for a, r in zip(anchors, ranges_from(anchors, tag, 0.0), strict=True)]
-    square = 0.0
-    for k in range(3):
-        longer, shorter = list(exact), list(exact)
-        longer[k] = exact[k]._replace(range_m=exact[k].range_m + step)
-        shorter[k] = exact[k]._replace(range_m=exact[k].range_m - step)
-        square += (math.dist(radical_centre(*longer)[0], radical_centre(*shorter)[0]) / 2 / step) ** 2
-    dilution = radical_centre(*exact)[1]
-    assert dilution == pytest.approx(math.sqrt(square), rel=1e-5)
-    assert dilution >= linearise(exact, Point(*tag)).dilution() * (1 - 1e-9)
-
-
 # --- statistics -----------------------------------------------------------------------------------------------------
 
 
@@ -224,61 +186,103 @@ def covariance(solution: Solution) -> np.ndarray[tuple[int, ...], np.dtype[np.fl
     return np.array([[xx, xy], [xy, yy]])
 
 
-def test_six_anchors_reach_the_cramer_rao_bound_and_say_so() -> None:
-    rng, sigma, tag = np.random.default_rng(20240417), 0.15, (2.0, -3.0)
-    anchors = anchors_at(HEXAGON, 3.0)
+def unbiased(anchors: Sequence[Anchor]) -> list[Anchor]:
+    return [replace(anchor, bias_sigma_m=0.0) for anchor in anchors]
+
+
+@pytest.mark.parametrize("tag", [(0.0, 0.0), (2.0, -3.0), (-7.0, 1.0), (12.0, 6.0)])
+def test_calibrated_anchors_reach_the_cramer_rao_bound_and_say_so(tag: tuple[float, float]) -> None:
+    rng, sigma = np.random.default_rng(20240417), 0.15
+    anchors = unbiased(anchors_at(HEXAGON, 3.0))
     exact = np.array(ranges_from(anchors, tag, 1.0))
     rows = np.array([(tag[0] - a.x_m, tag[1] - a.y_m) for a in anchors]) / exact[:, None]
     bound = sigma * math.sqrt(np.trace(np.linalg.inv(rows.T @ rows)))
+    settings = SolverSettings(range_sigma_m=sigma)
 
-    found = [trilaterate(anchors, (exact + rng.normal(0.0, sigma, 6)).tolist(), 1.0) for _ in range(2000)]
-    errors = np.array([(s.x_m, s.y_m) for s in found]) - tag
-    squares = [float(e @ np.linalg.solve(covariance(s), e)) for e, s in zip(errors, found, strict=True)]
+    found = [trilaterate(anchors, (exact + rng.normal(0.0, sigma, 6)).tolist(), 1.0, settings) for _ in range(2000)]
+    kept = [s for s in found if not s.refused]
+    errors = np.array([(s.x_m, s.y_m) for s in kept]) - tag
 
-    assert math.sqrt((errors**2).sum(axis=1).mean()) == pytest.approx(bound, rel=0.10)
+    assert len(kept) > 0.99 * len(found)
+    assert bound**2 / (errors**2).sum(axis=1).mean() == pytest.approx(1.0, abs=0.08)  # the efficiency
     assert found[0].gdop == pytest.approx(bound / sigma, rel=0.05)
-    assert np.mean(np.array(squares) < 1.0) == pytest.approx(0.39, abs=0.08)
-    assert np.mean(np.array(squares) < 4.0) == pytest.approx(0.86, abs=0.08)
+    assert coverage(kept, errors, 1.0) == pytest.approx(0.39, abs=0.05)
+    assert coverage(kept, errors, 2.0) == pytest.approx(0.86, abs=0.05)
+
+
+@pytest.mark.parametrize("tag", [(0.0, 0.0), (2.0, -3.0), (-3.0, 4.0)])
+def test_not_knowing_the_biases_costs_little_among_anchors_without_any(tag: tuple[float, float]) -> None:
+    rng, sigma = np.random.default_rng(3), 0.1
+    anchors = anchors_at(HEXAGON)
+    exact = np.array(ranges_from(anchors, tag))
+    rows = np.array([(tag[0] - a.x_m, tag[1] - a.y_m) for a in anchors]) / exact[:, None]
+    bound = sigma * math.sqrt(np.trace(np.linalg.inv(rows.T @ rows)))
+    found = [trilaterate(anchors, (exact + rng.normal(0.0, sigma, 6)).tolist(), None) for _ in range(2000)]
+    errors = np.array([(s.x_m, s.y_m) for s in found]) - tag
+    assert bound**2 / (errors**2).sum(axis=1).mean() > 0.9
+
+
+@pytest.mark.parametrize("tag", [(2.0, -3.0), (-20.0, 5.0), (30.0, 20.0)], ids=["inside", "outside", "far"])
+def test_ranges_with_biases_as_believed_are_as_accurate_as_is_said(tag: tuple[float, float]) -> None:
+    rng, count = np.random.default_rng(5), 1500
+    anchors, settings = anchors_at(HEXAGON), SolverSettings(range_sigma_m=0.07, bias_sigma_m=0.2)
+    own = math.hypot(0.07, 0.2 * math.sqrt(1.0 - COMMON_SHARE))
+    errors_m = rng.normal(0.0, own, (count, 6)) + rng.normal(0.0, 0.2 * math.sqrt(COMMON_SHARE), (count, 1))
+    exact = np.array(ranges_from(anchors, tag))
+    found = [trilaterate(anchors, (exact + error).tolist(), None, settings) for error in errors_m]
+    errors = np.array([(s.x_m, s.y_m) for s in found]) - tag
+    assert coverage(found, errors, 1.0) == pytest.approx(0.39, abs=0.05)
+    assert coverage(found, errors, 2.0) == pytest.approx(0.86, abs=0.05)
+
+
+def coverage(
+    found: Sequence[Solution], errors: np.ndarray[tuple[int, ...], np.dtype[np.float64]], bound: float
+) -> float:
+    squares = [float(e @ np.linalg.solve(covariance(s), e)) for e, s in zip(errors, found, strict=True)]
+    return float(np.mean(np.array(squares) < bound * bound))
+
+
+@given(bias=st.floats(-0.5, 0.5), tag=st.tuples(st.floats(-9.0, 9.0), st.floats(-9.0, 9.0)))
+def test_a_known_bias_is_taken_off(bias: float, tag: tuple[float, float]) -> None:
+    anchors = anchors_at([*HEXAGON, (0.0, 1.0)])
+    exact = ranges_from(anchors, tag)
+    assume(min(exact) > 0.5)
+    biased = [replace(anchors[0], bias_m=bias), *anchors[1:-1], replace(anchors[-1], bias_m=-bias)]
+    distances = [exact[0] + bias, *exact[1:-1], exact[-1] - bias]
+    assert error_m(trilaterate(biased, distances, None), tag) < 1e-6
+
+
+def test_a_distance_shorter_than_its_bias_counts_as_none() -> None:
+    anchors = [replace(anchor, bias_m=0.3) for anchor in anchors_at(HEXAGON)]
+    distances = [distance + 0.3 for distance in ranges_from(anchors, HEXAGON[0])]
+    distances[0] = 0.1
+    assert error_m(trilaterate(anchors, distances, None), HEXAGON[0]) < 1e-6
+
+
+def test_an_anchor_that_is_known_better_weighs_more() -> None:
+    anchors = anchors_at(HEXAGON)
+    distances = ranges_from(anchors, (1.0, 1.0))
+    distances[0] += 0.3
+    sure = [replace(anchors[0], bias_sigma_m=0.5), *(replace(anchor, bias_sigma_m=0.02) for anchor in anchors[1:])]
+    assert error_m(trilaterate(sure, distances, None), (1.0, 1.0)) < 0.1 * error_m(
+        trilaterate(anchors, distances, None), (1.0, 1.0)
+    )
 
 
 def test_ranges_that_happen_to_agree_do_not_claim_millimetres() -> None:
     anchors = anchors_at(HEXAGON[:4])
     solution = trilaterate(anchors, ranges_from(anchors, (1.0, 1.0)), None)
-    assert math.sqrt(np.trace(covariance(solution))) > 0.8 * 0.15 * solution.gdop
+    assert math.sqrt(np.trace(covariance(solution))) > 0.8 * 0.14 * solution.gdop
 
 
 def test_ranges_that_disagree_widen_the_covariance() -> None:
     anchors = anchors_at(HEXAGON)
     distances = ranges_from(anchors, (1.0, 1.0))
-    agreed = trilaterate(anchors, distances, None)
-    distances[2] += 1.5
-    assert np.trace(covariance(trilaterate(anchors, distances, None))) > 2.0 * np.trace(covariance(agreed))
-
-
-@pytest.mark.parametrize("sigma", [0.05, 0.15, 0.5])
-def test_no_lower_minimum_is_overlooked(sigma: float) -> None:
-    rng = np.random.default_rng(7)
-    grid = [Point(float(x), float(y)) for x in range(-30, 31, 12) for y in range(-30, 31, 12)]
-    for _ in range(60):
-        plan = rng.uniform(-10.0, 10.0, (5, 2)) * [1.0, rng.choice([1.0, 0.1])]
-        distances = np.hypot(*(plan - rng.uniform(-15.0, 15.0, 2)).T) + rng.normal(0.0, sigma, 5)
-        spheres = [Sphere(float(x), float(y), 0.0, abs(float(r))) for (x, y), r in zip(plan, distances, strict=True)]
-        fits = [refine(spheres, start) for start in starting_points(spheres, 0.15)]
-        assert all(fit.converged for fit in fits)
-        lowest = min(refine(spheres, start).linearised.sum_squares_m2 for start in grid)
-        assert min(fit.linearised.sum_squares_m2 for fit in fits) <= lowest * (1 + 1e-9) + 1e-12
-
-
-def test_a_tag_far_from_a_small_cluster_converges_round_the_bend() -> None:
-    spheres = [Sphere(0.0, 0.0, -0.63, 41.82), Sphere(0.0, 0.0, 0.84, 41.82)]  # hyu_los_case1: anchors on one vehicle
-    spheres += [Sphere(0.0, 1.74, 0.84, 41.80), Sphere(-1.888, 1.74, -0.63, 43.70)]
-    assert all(refine(spheres, start).converged for start in starting_points(spheres, 0.15))
-
-
-def test_a_shallow_minimum_that_the_ranges_fit_badly_is_reached_all_the_same() -> None:
-    plan, distances = [(4.1, -0.3), (-6.1, -1.0), (-4.7, 0.9), (-9.0, 0.1)], [4.1, 14.3, 13.8, 18.5]
-    spheres = [Sphere(x, y, 0.0, r) for (x, y), r in zip(plan, distances, strict=True)]
-    assert all(refine(spheres, start).converged for start in starting_points(spheres, 0.15))  # without H: 100 steps
+    settings = SolverSettings(bias_sigma_m=0.05)
+    agreed = trilaterate(anchors, distances, None, settings)
+    disagreed = trilaterate(anchors, [d + e for d, e in zip(distances, [0.1, -0.1] * 3, strict=True)], None, settings)
+    assert not disagreed.refused
+    assert np.trace(covariance(disagreed)) > 1.3 * np.trace(covariance(agreed))
 
 
 # --- refusals: geometry ---------------------------------------------------------------------------------------------
@@ -307,7 +311,7 @@ def test_collinear_anchors_do_not_give_a_tenth_and_a_tenth(plan: Plan) -> None:
 
 
 def test_three_anchors_near_one_line_are_refused_for_the_error_of_the_closed_form() -> None:
-    anchors = anchors_at([(0.0, 0.0), (6.0, 0.2), (12.0, 0.0)])
+    anchors = anchors_at([(0.0, 0.0), (6.0, 0.15), (12.0, 0.0)])
     caught = refusal(anchors, ranges_from(anchors, (5.0, 6.0)))
     assert caught.reason is Reason.DEGENERATE_GEOMETRY
     assert "dilution" in caught.detail
@@ -334,9 +338,9 @@ def test_anchors_near_one_line_never_give_the_mirrored_place_in_silence(count: i
 def test_a_tag_far_from_all_anchors_is_refused_for_its_dilution() -> None:
     for count in (3, 4):
         anchors = anchors_at([(0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0)][:count])
-        caught = refusal(anchors, ranges_from(anchors, (70.0, 40.0)))
+        caught = refusal(anchors, ranges_from(anchors, (140.0, 80.0)))
         assert caught.reason is Reason.DEGENERATE_GEOMETRY
-        assert "max_gdop is 25" in caught.detail
+        assert "max_gdop is 50" in caught.detail
 
 
 # --- refusals: ranges -----------------------------------------------------------------------------------------------
@@ -368,6 +372,10 @@ def test_ranges_much_shorter_than_the_height_are_refused(count: int) -> None:
     assert "max_residual_m is 1" in caught.detail
 
 
+def is_finite(solution: Solution) -> bool:
+    return all(value is None or math.isfinite(value) for value in solution[:-1] if not isinstance(value, tuple))
+
+
 wild = st.floats(0.0, allow_nan=False, allow_infinity=False)
 
 
@@ -378,14 +386,14 @@ def test_whatever_the_ranges_there_is_a_finite_place_or_a_reason(distances: list
     if isinstance(outcome, UnsolvableError):
         assert outcome.reason in {Reason.DEGENERATE_GEOMETRY, Reason.INCONSISTENT_RANGES}
     else:
-        assert all(value is None or math.isfinite(value) for value in outcome)
-        assert outcome.gdop <= 25.0
+        assert is_finite(outcome)
+        assert outcome.gdop <= 50.0
 
 
 @given(plan=st.lists(st.tuples(st.floats(-1e300, 1e300), st.floats(-1e300, 1e300)), min_size=3, max_size=5))
 def test_whatever_the_anchors_there_is_a_finite_place_or_a_reason(plan: Plan) -> None:
     outcome = attempt(anchors_at(plan), [5.0] * len(plan))
-    assert isinstance(outcome, UnsolvableError) or all(value is None or math.isfinite(value) for value in outcome)
+    assert isinstance(outcome, UnsolvableError) or is_finite(outcome)
 
 
 # --- refusals: arguments --------------------------------------------------------------------------------------------
@@ -405,6 +413,11 @@ def test_arguments_that_are_no_ranges_to_anchors_are_errors_of_the_caller() -> N
         trilaterate(three, [1.0] * 3, math.inf)
     with pytest.raises(ValueError, match="must be finite"):
         trilaterate(anchors_at(DEMO_SITE, math.nan), [1.0] * 3, 0.0)
+    with pytest.raises(ValueError, match="must be finite"):
+        trilaterate([*three[:2], replace(three[2], bias_m=math.nan)], [1.0] * 3, None)
+    for bad in ((2.0, 0.0), (1.0, 1.0), (0.0, math.nan)):
+        with pytest.raises(ValueError, match="tag_height_range_m must be lowest and highest"):
+            trilaterate(anchors_at(DEMO_SITE, 3.0), [2.5] * 3, None, tag_height_range_m=bad)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
@@ -413,7 +426,7 @@ def test_a_distance_that_is_not_finite_is_an_error_of_the_caller(bad: float) -> 
         trilaterate(anchors_at(DEMO_SITE), [1.0, bad, 1.0], None)
 
 
-@pytest.mark.parametrize("name", ["range_sigma_m", "max_residual_m", "max_gdop"])
+@pytest.mark.parametrize("name", ["range_sigma_m", "bias_sigma_m", "max_residual_m", "max_gdop"])
 @pytest.mark.parametrize("bad", [0.0, -1.0, math.nan, math.inf])
 def test_settings_are_checked(name: str, bad: float) -> None:
     with pytest.raises(ValueError, match=f"{name} must be positive and finite"):
@@ -423,7 +436,7 @@ def test_settings_are_checked(name: str, bad: float) -> None:
 def test_settings_are_obeyed() -> None:
     anchors = anchors_at(HEXAGON)
     distances = ranges_from(anchors, (1.0, 1.0))
-    distances[0] += 0.5
+    distances[0] += 0.3
     trilaterate(anchors, distances, None)
     with pytest.raises(UnsolvableError, match="inconsistent_ranges"):
         trilaterate(anchors, distances, None, SolverSettings(max_residual_m=0.1))

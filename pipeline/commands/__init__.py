@@ -16,6 +16,8 @@ COMMANDS = {
     "worker-pool": "start Python workers for a Flink TaskManager",
     "preflight": "check Kafka, and settle where a first start reads from",
     "simulate": "publish what real anchors would publish, or write it to a log",
+    "replay": "run the pipeline over a log of ranges, and score it against the truth",
+    "calibrate": "estimate anchor biases from a log, and write them into a copy of the site map",
     "check": "say what is wrong with a site map, line by line",
 }
 

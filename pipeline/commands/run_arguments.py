@@ -10,10 +10,9 @@ from pathlib import Path
 
 from pipeline.commands.arguments import existing_file, new_parser, number, refuse_unknown_variables, server
 from pipeline.commands.flink_arguments import add_flink_master
+from pipeline.commands.graph_arguments import add_graph_arguments, add_site_arguments, graph_settings
 from pipeline.commands.kafka_arguments import add_kafka_arguments, kafka_settings
-from pipeline.positioning.rounds import GroupingMode, GroupingSettings
-from pipeline.positioning.trilateration import SolverSettings
-from pipeline.settings import MAX_PARALLELISM, RUNNERS, FlinkSettings, GraphSettings, PrismSettings, RunSettings
+from pipeline.settings import MAX_PARALLELISM, RUNNERS, FlinkSettings, PrismSettings, RunSettings
 
 _EXAMPLE = """\
 example:
@@ -50,7 +49,7 @@ def parse(argv: Sequence[str]) -> RunArguments:
     refuse_unknown_variables(parser)
     given = parser.parse_args(list(argv))
     try:
-        settings = RunSettings(kafka_settings(given), _graph(given), _runner(given))
+        settings = RunSettings(kafka_settings(given), graph_settings(given, given.data_topic), _runner(given))
     except (OSError, ValueError) as error:
         parser.error(str(error))
     return RunArguments(
@@ -59,21 +58,6 @@ def parse(argv: Sequence[str]) -> RunArguments:
         log_level=getattr(logging, given.log_level),
         start_wait_s=given.start_wait,
         settings=settings,
-    )
-
-
-def _graph(given: argparse.Namespace) -> GraphSettings:
-    return GraphSettings(
-        grouping=GroupingSettings(
-            mode=GroupingMode(given.mode),
-            round_wait_us=_micros(given.round_wait),
-            max_reading_age_us=_micros(given.max_reading_age),
-            max_lateness_us=_micros(given.max_lateness),
-            tag_expiry_us=_micros(given.tag_expiry),
-        ),
-        solver=SolverSettings(max_residual_m=given.max_residual, max_gdop=given.max_gdop),
-        data_topic=given.data_topic,
-        strict=given.strict,
     )
 
 
@@ -119,60 +103,12 @@ def new_argument_parser() -> argparse.ArgumentParser:
         "Each setting is a flag, a variable of the environment (in brackets below) or a line of the --config file.",
         _EXAMPLE,
     )
-    _add_site(parser)
+    add_site_arguments(parser)
     add_kafka_arguments(parser)
-    _add_positioning(parser)
+    add_graph_arguments(parser)
     _add_runner(parser)
     _add_flink(parser)
     return parser
-
-
-def _add_site(parser: argparse.ArgumentParser) -> None:
-    site = parser.add_argument_group("site")
-    site.add_argument(
-        "--anchors",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="site map: YAML, or CSV anchor_id,x,y[,z]; metres",
-    )
-    site.add_argument("--tag-height", type=number(), metavar="M", help="height (m) of the tags, in place of the map's")
-
-
-def _add_positioning(parser: argparse.ArgumentParser) -> None:
-    grouping = parser.add_argument_group("grouping (times in seconds)")
-    grouping.add_argument(
-        "--mode",
-        choices=[mode.value for mode in GroupingMode],
-        default=GroupingSettings().mode.value,
-        help="round: every anchor that heard the blink; three: as soon as three distinct anchors are in",
-    )
-    bounds = GroupingSettings()
-    for flag, default_us, longest_s, text in (
-        ("--round-wait", bounds.round_wait_us, 60, "how long a round waits after its first reading"),
-        ("--max-reading-age", bounds.max_reading_age_us, 600, "how far readings of a group may lie apart"),
-        ("--max-lateness", bounds.max_lateness_us, 3600, "a reading further behind its tag's newest is late"),
-        ("--tag-expiry", bounds.tag_expiry_us, 86400, "a tag silent for so long is forgotten"),
-    ):
-        limits = number(at_least=0.001, at_most=longest_s)
-        grouping.add_argument(flag, type=limits, default=default_us / 1e6, metavar="S", help=text)
-    solver = parser.add_argument_group("positioning")
-    defaults = SolverSettings()
-    solver.add_argument(
-        "--max-residual",
-        type=number(above=0),
-        default=defaults.max_residual_m,
-        metavar="M",
-        help="RMS of the range residuals above which ranges do not meet",
-    )
-    solver.add_argument(
-        "--max-gdop",
-        type=number(above=0),
-        default=defaults.max_gdop,
-        metavar="N",
-        help="horizontal dilution of precision above which the geometry is hopeless",
-    )
-    solver.add_argument("--strict", action="store_true", help="stop at the first unexpected error (for tests)")
 
 
 def _add_runner(parser: argparse.ArgumentParser) -> None:
@@ -260,7 +196,3 @@ def _add_flink(parser: argparse.ArgumentParser) -> None:
         help="write the job as a portable jar, and submit nothing",
     )
     flink.add_argument("--detach", action="store_true", help="return when the job is submitted, and leave it running")
-
-
-def _micros(seconds: float) -> int:
-    return round(seconds * 1e6)

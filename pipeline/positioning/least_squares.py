@@ -1,180 +1,220 @@
-"""The place that spheres round anchors fit best: two starts from linear equations, refined by least squares.
+"""The place that spheres round anchors fit best, by generalised least squares.
 
-All algebra is 2-by-2 and done on floats, which for the handful of anchors that hear a tag is several times faster than
-arrays. Nothing here judges a solution, and nothing raises: what cannot be computed is infinite, not a number, or not
-converged. Frame and units are those of :mod:`pipeline.positioning.spheres`.
+The errors of the ranges, *e = d - r*, have the covariance *V = diag(OWN) + SHARED SHAREDᵀ*: noise and what bias is each
+range's own, and the bias that all have in common (the tag's antenna delay, mostly). *eᵀV⁻¹e* is by Sherman and Morrison
+what is left of *Σ eᵢ² / OWNᵢ* once the likeliest common error is taken off, so anchors round the tag find that
+error out, and anchors that see the tag from one side do not claim a distance to it that they cannot know.
+
+Frame, units and the table of ranges are those of :mod:`pipeline.positioning.spheres`. Nothing here judges a solution,
+and nothing raises: what cannot be computed is infinite, not a number, or not converged.
 
 Sources:
-    * J. J. Caffery, "A new approach to the geometry of TOA location", IEEE VTC-Fall 2000: circles made into lines.
     * W. H. Foy, "Position-location solutions by Taylor-series estimation", IEEE Trans. AES 12(2), 1976.
     * K. Levenberg, Quart. Appl. Math. 2, 1944; D. W. Marquardt, J. SIAM 11(2), 1963: the damped step.
     * J. E. Dennis, R. B. Schnabel, "Numerical Methods for Unconstrained Optimization and Nonlinear Equations", 1983:
       Newton's method for least squares whose residuals are not small.
+    * S. M. Kay, "Fundamentals of Statistical Signal Processing: Estimation Theory", 1993, chapter 4: coloured noise.
+    * J. Nocedal, S. J. Wright, "Numerical Optimization", 2nd ed., 2006, section 16.7: bounds held while active.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
-from pipeline.positioning.spheres import NO_DIRECTION_M, Point, Sphere, predict
+from pipeline.positioning.compiled import compiled
+from pipeline.positioning.spheres import NO_DIRECTION_M, OWN, RANGE, SHARED, Place, Table, X, Y, predict
 
 _MAX_STEPS = 100
 
 _STEP_TOLERANCE = 1e-9
 """A step under this fraction of the mean range ends the search: nanometres, far below what a radio can tell."""
 
+_LEAST_GAIN = 1e-18
+"""So does one by which chi-square falls no more: a billionth of a sigma. Minima as flat as a fourth power end here."""
+
+_ASIDE = 0.05
+"""Of the mean range, or of the range of heights: a step off a plane about which all is symmetric."""
+
 _FIRST_DAMPING, _MIN_DAMPING, _MAX_DAMPING = 1e-3, 1e-9, 1e12
 
 
-class Linearised(NamedTuple):
-    """The residuals *e = d - r* about a point: *eᵀe*, the gradient *Jᵀe* of its half, *JᵀJ*, and the half's Hessian.
+class Symmetric(NamedTuple):
+    """A symmetric 3-by-3 matrix over *x, y, z*."""
 
-    The Hessian is *JᵀJ + Σ (eᵢ / dᵢ) (I - uᵢuᵢᵀ)*, with *uᵢ* the rows of *J*.
+    xx: float
+    xy: float
+    yy: float
+    xz: float
+    yz: float
+    zz: float
+
+
+class Linearised(NamedTuple):
+    """Half of *eᵀV⁻¹e* about a place: twice its value, its gradient (1/m), *JᵀV⁻¹J* and its Hessian (1/m²).
+
+    The Hessian is *JᵀV⁻¹J + Σ (V⁻¹e)ᵢ (I - uᵢuᵢᵀ) / dᵢ*, with the unit vectors *uᵢ* the rows of *J*.
     """
 
-    sum_squares_m2: float
-    gradient_x_m: float
-    gradient_y_m: float
-    normal_xx: float
-    normal_xy: float
-    normal_yy: float
-    hessian_xx: float
-    hessian_xy: float
-    hessian_yy: float
-
-    def dilution(self) -> float:
-        """Return the horizontal dilution of precision *sqrt(trace((JᵀJ)⁻¹))*, infinite where *JᵀJ* is singular."""
-        determinant = self.normal_xx * self.normal_yy - self.normal_xy * self.normal_xy
-        return math.sqrt((self.normal_xx + self.normal_yy) / determinant) if determinant > 0.0 else math.inf
+    chi_square: float
+    gradient: Place
+    normal: Symmetric
+    hessian: Symmetric
 
 
 class Fit(NamedTuple):
-    """A local minimum of *eᵀe*; where ``converged`` is False, only the best point met on the way to one."""
+    """A local minimum of *eᵀV⁻¹e*; where ``converged`` is False, only the best place met on the way to one."""
 
-    point: Point
-    linearised: Linearised
+    place: Place
+    chi_square: float
     converged: bool
 
 
-def linearise(spheres: Sequence[Sphere], point: Point) -> Linearised:
-    """Return what the search, and the statement of its accuracy, need to know about the ranges at a point."""
-    sum_squares = gradient_x = gradient_y = 0.0
-    normal_xx = normal_xy = normal_yy = 0.0
-    bend_xx = bend_xy = bend_yy = 0.0
-    for sphere in spheres:
-        distance, along_x, along_y = predict(sphere, point)
-        residual = distance - sphere.range_m
-        sum_squares += residual * residual
-        gradient_x += along_x * residual
-        gradient_y += along_y * residual
-        normal_xx += along_x * along_x
-        normal_xy += along_x * along_y
-        normal_yy += along_y * along_y
+@compiled
+def linearise(table: Table, place: Place) -> Linearised:
+    """Return what the search, and the statement of its accuracy, need to know about the ranges at a place."""
+    loads = drift = 0.0
+    for row in range(len(table)):
+        residual = predict(table, row, place).distance - table[row, RANGE]
+        loads += table[row, SHARED] * table[row, SHARED] / table[row, OWN]
+        drift += table[row, SHARED] * residual / table[row, OWN]
+    common = drift / (1.0 + loads)
+    chi_square = common * common
+    gx = gy = gz = mx = my = mz = 0.0
+    xx = xy = yy = xz = yz = zz = 0.0
+    bend_xx = bend_xy = bend_yy = bend_xz = bend_yz = bend_zz = 0.0
+    for row in range(len(table)):
+        distance, ux, uy, uz = predict(table, row, place)
+        weight, load = 1.0 / table[row, OWN], table[row, SHARED] / table[row, OWN]
+        residual = distance - table[row, RANGE] - table[row, SHARED] * common
+        chi_square += weight * residual * residual
+        pull = weight * residual
+        gx, gy, gz = gx + pull * ux, gy + pull * uy, gz + pull * uz
+        mx, my, mz = mx + load * ux, my + load * uy, mz + load * uz
+        xx, xy, yy = xx + weight * ux * ux, xy + weight * ux * uy, yy + weight * uy * uy
+        xz, yz, zz = xz + weight * ux * uz, yz + weight * uy * uz, zz + weight * uz * uz
         if distance >= NO_DIRECTION_M:
-            bend = residual / distance
-            bend_xx += bend * (1.0 - along_x * along_x)
-            bend_xy -= bend * along_x * along_y
-            bend_yy += bend * (1.0 - along_y * along_y)
+            bend = pull / distance
+            bend_xx, bend_xy = bend_xx + bend * (1.0 - ux * ux), bend_xy - bend * ux * uy
+            bend_yy, bend_xz = bend_yy + bend * (1.0 - uy * uy), bend_xz - bend * ux * uz
+            bend_zz, bend_yz = bend_zz + bend * (1.0 - uz * uz), bend_yz - bend * uy * uz
+    shrink = 1.0 / (1.0 + loads)
+    xx, xy, yy = xx - shrink * mx * mx, xy - shrink * mx * my, yy - shrink * my * my
+    xz, yz, zz = xz - shrink * mx * mz, yz - shrink * my * mz, zz - shrink * mz * mz
     return Linearised(
-        sum_squares,
-        gradient_x,
-        gradient_y,
-        normal_xx,
-        normal_xy,
-        normal_yy,
-        normal_xx + bend_xx,
-        normal_xy + bend_xy,
-        normal_yy + bend_yy,
+        chi_square,
+        Place(gx, gy, gz),
+        Symmetric(xx, xy, yy, xz, yz, zz),
+        Symmetric(xx + bend_xx, xy + bend_xy, yy + bend_yy, xz + bend_xz, yz + bend_yz, zz + bend_zz),
     )
 
 
-def starting_points(spheres: Sequence[Sphere], range_sigma_m: float) -> tuple[Point, Point]:
-    """Return two starts for :func:`refine`, one on each side of the anchors' (weighted) line of best fit.
+@compiled
+def damped_step(matrix: Symmetric, gradient: Place, damping: float, held: bool) -> tuple[bool, Place]:  # noqa: FBT001
+    """Return whether *A + λ trace(A) I* is positive definite, and the step *δ* that it takes down the gradient.
 
-    With the origin in the weighted mean of the anchors, the circles' equations
-    *s - 2aᵢx - 2bᵢy = rᵢ² - dzᵢ² - aᵢ² - bᵢ²* are linear in *(x, y)* and *s = x² + y²* (Caffery 2000). Their weights
-    are *1 / (rᵢ² + σ²/2)*, for *var(r²) = 4r²σ² + 2σ⁴*. Along the line of best fit the solution is sound. Across it,
-    where anchors near one line tell little, there is a second opinion: plus or minus what *s* leaves over by
-    Pythagoras, which is also where the mirrored solution is to be sought.
+    By elimination; in x and y alone where the height is held.
     """
-    weights = [1.0 / (sphere.range_m * sphere.range_m + 0.5 * range_sigma_m * range_sigma_m) for sphere in spheres]
-    total = sum(weights)
-    mean_x = sum(weight * sphere.x_m for weight, sphere in zip(weights, spheres, strict=True)) / total
-    mean_y = sum(weight * sphere.y_m for weight, sphere in zip(weights, spheres, strict=True)) / total
-    xx = xy = yy = right_x = right_y = square = 0.0
-    for weight, sphere in zip(weights, spheres, strict=True):
-        x, y = sphere.x_m - mean_x, sphere.y_m - mean_y
-        right = weight * (sphere.squared_range_in_plan() - x * x - y * y)
-        xx += weight * x * x
-        xy += weight * x * y
-        yy += weight * y * y
-        right_x -= right * x / 2.0
-        right_y -= right * y / 2.0
-        square += right / total
-    angle = 0.5 * math.atan2(2.0 * xy, xx - yy)
-    cosine, sine = math.cos(angle), math.sin(angle)
-    scatter_along = xx * cosine * cosine + 2.0 * xy * cosine * sine + yy * sine * sine
-    scatter_across = xx * sine * sine - 2.0 * xy * cosine * sine + yy * cosine * cosine
-    along = (right_x * cosine + right_y * sine) / scatter_along if scatter_along > 0.0 else 0.0
-    across = (right_y * cosine - right_x * sine) / scatter_across if scatter_across > 0.0 else 0.0
-    left_over = square - along * along
-    mirrored = math.copysign(math.sqrt(left_over) if left_over > 0.0 else across, across)
-
-    def place(offset: float) -> Point:
-        return Point(mean_x + along * cosine - offset * sine, mean_y + along * sine + offset * cosine)
-
-    same_side = min((place(across), place(mirrored)), key=lambda point: linearise(spheres, point).sum_squares_m2)
-    return same_side, place(-mirrored)
+    added = damping * (matrix.xx + matrix.yy + (0.0 if held else matrix.zz))
+    first = matrix.xx + added
+    ratio_y = matrix.xy / first
+    second = matrix.yy + added - ratio_y * matrix.xy
+    right_y = ratio_y * gradient.x - gradient.y
+    if held:
+        y = right_y / second
+        return first > 0.0 and second > 0.0, Place((-gradient.x - matrix.xy * y) / first, y, 0.0)
+    ratio_z = matrix.xz / first
+    crossed = matrix.yz - ratio_z * matrix.xy
+    third = matrix.zz + added - ratio_z * matrix.xz - crossed * crossed / second
+    z = (ratio_z * gradient.x - gradient.z - crossed / second * right_y) / third
+    y = (right_y - crossed * z) / second
+    x = (-gradient.x - matrix.xy * y - matrix.xz * z) / first
+    return first > 0.0 and second > 0.0 and third > 0.0, Place(x, y, z)
 
 
-def refine(spheres: Sequence[Sphere], start: Point) -> Fit:
-    """Return the least-squares point that Levenberg-Marquardt reaches from a start.
+@compiled
+def refine(table: Table, start: Place, lowest_z: float, highest_z: float) -> Fit:
+    """Return the least-squares place with *z* within bounds that Levenberg-Marquardt reaches from a start.
 
-    The step solves *(H + λ trace(H) I) δ = -Jᵀe*. The damping is the same in all directions, so that turning the site
-    turns the path, and a step is taken only if it lowers *eᵀe*. *H* is the Hessian where that is positive definite
+    The step solves *(H + λ trace(H) I) δ = -g*. The damping is the same in all directions, so that turning the site
+    turns the path, and a step is taken only if it lowers *eᵀV⁻¹e*. *H* is the Hessian where that is positive definite
     (Dennis and Schnabel 1983), for a quadratic end even where the ranges do not fit or the minimum is shallow, and
-    *JᵀJ* elsewhere.
+    *JᵀV⁻¹J* elsewhere. At a bound towards which the search is drawn, *z* is held. Equal bounds make it a search
+    in plan. In the plane of a ceiling of anchors nothing tells up from down: the search steps off it, once.
     """
-    point, here = start, linearise(spheres, start)
-    count = len(spheres)
-    tolerance_m = _STEP_TOLERANCE * sum(sphere.range_m for sphere in spheres) / count
-    centre = Point(sum(sphere.x_m for sphere in spheres) / count, sum(sphere.y_m for sphere in spheres) / count)
-    damping = _FIRST_DAMPING
+    count = len(table)
+    mean_range = centre_x = centre_y = 0.0
+    for row in range(count):
+        mean_range += table[row, RANGE] / count
+        centre_x += table[row, X] / count
+        centre_y += table[row, Y] / count
+    tolerance = _STEP_TOLERANCE * mean_range
+    place = Place(start.x, start.y, min(max(start.z, lowest_z), highest_z))
+    here = linearise(table, place)
+    damping, on_saddle_before = _FIRST_DAMPING, False
     for _ in range(_MAX_STEPS):
-        xx, xy, yy = here.hessian_xx, here.hessian_xy, here.hessian_yy
-        if not (xx > 0.0 and xx * yy > xy * xy):
-            xx, xy, yy = here.normal_xx, here.normal_xy, here.normal_yy
-        added = damping * (xx + yy)
-        xx, yy = xx + added, yy + added
-        determinant = xx * yy - xy * xy
-        if not determinant > 0.0:
+        held = (place.z <= lowest_z and here.gradient.z >= 0.0) or (place.z >= highest_z and here.gradient.z <= 0.0)
+        held = held or lowest_z == highest_z
+        sound, _ = damped_step(here.hessian, here.gradient, 0.0, held)
+        matrix = here.hessian if sound else here.normal
+        sound, step = damped_step(matrix, here.gradient, damping, held)
+        if not sound:
             break
-        step_x = (xy * here.gradient_y_m - yy * here.gradient_x_m) / determinant
-        step_y = (xy * here.gradient_x_m - xx * here.gradient_y_m) / determinant
-        trial_point = _step_round(centre, point, step_x, step_y)
-        trial = linearise(spheres, trial_point)
-        lower = trial.sum_squares_m2 <= here.sum_squares_m2
+        to_z = min(max(place.z + step.z, lowest_z), highest_z)
+        to_x, to_y = _step_round(centre_x, centre_y, place, step)
+        trial_place = Place(to_x, to_y, to_z)
+        trial = linearise(table, trial_place)
+        moved = math.sqrt(step.x * step.x + step.y * step.y + (to_z - place.z) ** 2)
+        gradient = here.gradient
+        lower = trial.chi_square <= here.chi_square
         if lower:
-            point, here = trial_point, trial
-        if math.hypot(step_x, step_y) <= tolerance_m:
-            return Fit(point, here, converged=True)
+            place, here = trial_place, trial
         damping = max(damping / 10.0, _MIN_DAMPING) if lower else min(damping * 10.0, _MAX_DAMPING)
-    return Fit(point, here, converged=False)
+        gain = abs(gradient.x * step.x + gradient.y * step.y + gradient.z * step.z)
+        if moved <= tolerance or gain <= _LEAST_GAIN:
+            if on_saddle_before or not (lowest_z < highest_z and here.hessian.zz < 0.0):
+                return Fit(place, here.chi_square, True)  # noqa: FBT003  (compiled code knows no keywords)
+            on_saddle_before = True
+            aside = _ASIDE * min(mean_range, highest_z - lowest_z)
+            place = Place(place.x, place.y, place.z + (aside if place.z < highest_z - aside else -aside))
+            here, damping = linearise(table, place), _FIRST_DAMPING
+    return Fit(place, here.chi_square, False)  # noqa: FBT003
 
 
-def _step_round(centre: Point, point: Point, step_x: float, step_y: float) -> Point:
-    """Return the point moved by a step whose part across the line of sight from the centre is laid along the arc.
+@compiled
+def _step_round(centre_x: float, centre_y: float, place: Place, step: Place) -> tuple[float, float]:
+    """Return the place in plan after a step whose part across the line of sight from the centre follows the arc.
 
     From afar the ranges fix the distance to the anchors far better than the direction: the minimum lies in a valley
     bent round them, down which straight steps have to be short. To first order the two are one.
     """
-    x, y = point.x_m - centre.x_m, point.y_m - centre.y_m
-    radius = math.hypot(x, y)
-    if not math.hypot(step_x, step_y) < radius:
-        return Point(point.x_m + step_x, point.y_m + step_y)
-    turn = (x * step_y - y * step_x) / (radius * radius)
-    stretch = 1.0 + (x * step_x + y * step_y) / (radius * radius)
+    x, y = place.x - centre_x, place.y - centre_y
+    square = x * x + y * y
+    if not step.x * step.x + step.y * step.y < square:
+        return place.x + step.x, place.y + step.y
+    turn = (x * step.y - y * step.x) / square
+    stretch = 1.0 + (x * step.x + y * step.y) / square
     cosine, sine = stretch * math.cos(turn), stretch * math.sin(turn)
-    return Point(centre.x_m + cosine * x - sine * y, centre.y_m + sine * x + cosine * y)
+    return centre_x + cosine * x - sine * y, centre_y + sine * x + cosine * y
+
+
+@compiled
+def inverse(matrix: Symmetric, plan_only: bool) -> Symmetric:  # noqa: FBT001
+    """Return the inverse of a symmetric matrix, infinite where it is singular; with x and y alone, z is NaN."""
+    if plan_only:
+        determinant = matrix.xx * matrix.yy - matrix.xy * matrix.xy
+        return Symmetric(
+            matrix.yy / determinant, -matrix.xy / determinant, matrix.xx / determinant, math.nan, math.nan, math.nan
+        )
+    xx = matrix.yy * matrix.zz - matrix.yz * matrix.yz
+    xy = matrix.xz * matrix.yz - matrix.xy * matrix.zz
+    xz = matrix.xy * matrix.yz - matrix.xz * matrix.yy
+    determinant = matrix.xx * xx + matrix.xy * xy + matrix.xz * xz
+    return Symmetric(
+        xx / determinant,
+        xy / determinant,
+        (matrix.xx * matrix.zz - matrix.xz * matrix.xz) / determinant,
+        xz / determinant,
+        (matrix.xy * matrix.xz - matrix.xx * matrix.yz) / determinant,
+        (matrix.xx * matrix.yy - matrix.xy * matrix.xy) / determinant,
+    )

@@ -62,6 +62,7 @@ class GroupingSettings:
 
 
 Outcome = Group | Rejected
+"""A group has three readings or more; a reading for which not enough others came in time is a group of its own."""
 Seen = tuple[str, int, float]
 """What tells a reading of a tag from another: anchor, time of measurement, distance."""
 
@@ -105,9 +106,8 @@ class Rounds:
         if not self.opened_at_us:
             oldest_us = now_us - settings.max_reading_age_us
             given_up = [reading for reading in self.open.values() if reading.kafka_time_us < oldest_us]
-            detail = f"no {MIN_ANCHORS} anchors within {settings.max_reading_age_us / 1e6:g} s"
             given_up.sort(key=lambda one: (one.kafka_time_us, one.anchor))
-            outcomes.extend(self._drop(reading, Reason.TOO_FEW_ANCHORS, detail) for reading in given_up)
+            outcomes.extend(self._give_up(reading) for reading in given_up)
         return outcomes
 
     def due_us(self, settings: GroupingSettings) -> int:
@@ -139,15 +139,16 @@ class Rounds:
             if identity in self.seen:
                 return _reject(reading, Reason.DUPLICATE, "anchor, tag, time and distance equal one already taken")
             self._remember(identity, settings)
-        held = self.open.get(reading.anchor)
-        if held is not None and reading.measured_at_us < held.measured_at_us:
-            return _reject(reading, Reason.SUPERSEDED, "a later reading of the same anchor is already in the round")
         return None
 
     def _place(self, reading: Reading, settings: GroupingSettings) -> Iterator[Outcome]:
         refusal = self._refusal(reading, settings)
         if refusal is not None:
             yield refusal
+            return
+        held = self.open.get(reading.anchor)
+        if held is not None and reading.measured_at_us < held.measured_at_us:
+            yield Group(reading.tag, [reading])  # it came after its successor
             return
         if self._is_over(reading, settings):
             yield from self._close(settings)
@@ -158,8 +159,7 @@ class Rounds:
         if self.opened_at_us and reading.anchor in self.open.keys() - self.carried:
             yield from self._close(settings)  # the anchor reports again
         if reading.anchor in self.open:
-            detail = f"the same anchor reported again before {MIN_ANCHORS} anchors had"
-            yield self._drop(self.open[reading.anchor], Reason.SUPERSEDED, detail)
+            yield self._give_up(self.open[reading.anchor])
         self.open[reading.anchor] = reading
         if settings.mode is GroupingMode.ROUND and not self.opened_at_us:
             self.opened_at_us = self.clock_us
@@ -172,7 +172,7 @@ class Rounds:
 
     def _together(self, settings: GroupingSettings) -> list[Reading]:
         """Return the most readings that lie within the age bound, oldest first; the newest of equally many."""
-        ordered = sorted(self.open.values(), key=lambda one: (one.measured_at_us, one.kafka_time_us, one.anchor))
+        ordered = sorted(self.open.values(), key=_by_time)
         best: list[Reading] = []
         first = 0
         for last, reading in enumerate(ordered):
@@ -219,10 +219,15 @@ class Rounds:
         self.rounds = min(self.rounds + 1, NEW_FOR_ROUNDS)
         return [Group(together[0].tag, together), *rejected]
 
-    def _drop(self, reading: Reading, reason: Reason, detail: str) -> Rejected:
+    def _give_up(self, reading: Reading) -> Group:
+        """Return a reading for which not enough others came in time, as a group of its own."""
         del self.open[reading.anchor]
         self.carried.discard(reading.anchor)
-        return _reject(reading, reason, detail)
+        return Group(reading.tag, [reading])
+
+
+def _by_time(reading: Reading) -> tuple[int, int, str]:
+    return reading.measured_at_us, reading.kafka_time_us, reading.anchor
 
 
 def _skew_us(reading: Reading) -> int:

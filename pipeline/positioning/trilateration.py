@@ -1,14 +1,11 @@
 """From the ranges between one tag and three or more anchors to the tag's place, or to the reason why there is none.
 
-The frame is the site map's: metres, x and y in plan, z up. Ranges are slant; each is reduced by the height of its
-anchor over the tag, where both heights are known. Where either is not, the tag is taken to be at the anchor's height.
+The frame is the site map's: metres, x and y in plan, z up. Ranges are slant. Where the tag's height is known, they are
+reduced by it; where a range of heights is known, the height is solved for within it; where neither is, or an anchor's
+height is not, the tag is taken to be at the anchor's height.
 
-Three ranges are solved in closed form and leave nothing over to judge their accuracy by. More are solved by least
-squares on the slant ranges, with a covariance.
-
-Sources, besides those of the modules ``spheres`` and ``least_squares``:
-    * R. B. Langley, "Dilution of precision", GPS World 10(5), 1999: *GDOP*, the geometry's share of the error.
-    * A. Gelman et al., "Bayesian Data Analysis", 3rd ed., 2013, sections 2.6 and 14.2: the scaled-inverse-χ² variance.
+Three ranges leave nothing over to judge their accuracy by. More have a covariance, and those that contradict the
+others are refused, by name. The science is in ``solver`` and the modules that it uses, with its sources.
 """
 
 from __future__ import annotations
@@ -16,23 +13,27 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
+
+import numpy as np
 
 from pipeline.model import Reason
-from pipeline.positioning.least_squares import Fit, Linearised, linearise, refine, starting_points
-from pipeline.positioning.spheres import Point, Sphere, radical_centre
-from pipeline.site import COLLINEAR_RATIO, MIN_ANCHORS, Anchor, plan_flatness
-
-_COORDINATES = 2
-
-_PRIOR_READINGS = 4.0
-"""How many surplus readings the prior on a range's sigma is worth."""
-
-_AMBIGUOUS_CHI_SQUARE = 9.0
-"""Two places whose sums of squares differ by less cannot be told apart: three sigmas, odds of about 90 to 1."""
-
-_SAME_PLACE_SIGMAS = 3.0
-"""Two places nearer than this are both covered by the accuracy that is stated for the better one."""
+from pipeline.positioning.outliers import CONTRADICTION
+from pipeline.positioning.solver import (
+    AMBIGUOUS_CHI_SQUARE,
+    CONTRADICTORY,
+    DILUTED,
+    DO_NOT_MEET,
+    NO_RANGES,
+    NO_SQUARE,
+    NOT_CONVERGED,
+    ON_ONE_LINE,
+    SOLVED,
+    TWO_PLACES,
+    answer,
+)
+from pipeline.positioning.spheres import COLUMNS, Table
+from pipeline.site import COLLINEAR_RATIO, MIN_ANCHORS, Anchor
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,8 @@ class SolverSettings:
     """What is believed of the ranges, and what is asked of a solution.
 
     Attributes:
-        range_sigma_m: standard deviation of a range before any is seen: UWB noise and the spread of the bias together.
+        range_sigma_m: standard deviation of a range's noise, before any range of the tag is seen.
+        bias_sigma_m: standard deviation of the bias of ranges to an anchor that is not calibrated.
         max_residual_m: RMS of the range residuals above which the ranges do not meet.
         max_gdop: horizontal dilution of precision above which the geometry is hopeless.
 
@@ -48,9 +50,10 @@ class SolverSettings:
         ValueError: a setting is not a positive, finite number.
     """
 
-    range_sigma_m: float = 0.15
+    range_sigma_m: float = 0.07
+    bias_sigma_m: float = 0.2
     max_residual_m: float = 1.0
-    max_gdop: float = 25.0
+    max_gdop: float = 50.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -65,8 +68,9 @@ DEFAULT_SETTINGS = SolverSettings()
 class Solution(NamedTuple):
     """Where a tag is, in the site's frame. The covariance and the residual are None with exactly three ranges.
 
-    ``z_m`` is the tag height that was given. ``residual_m`` is the RMS of the slant range residuals; ``gdop`` is
-    *sqrt(trace((JᵀJ)⁻¹))*, the rows of *J* being the horizontal parts of the unit vectors from the anchors.
+    ``z_m`` is the tag height that was given, or was solved for; only then is there ``var_zz_m2``. ``residual_m`` is the
+    RMS of the slant range residuals; ``gdop`` is *sqrt(trace((JᵀJ)⁻¹))* in x and y, the rows of *J* being the unit
+    vectors from the anchors. Both are over the ranges used: ``refused`` are the indexes of those that were not.
     """
 
     x_m: float
@@ -75,8 +79,10 @@ class Solution(NamedTuple):
     cov_xx_m2: float | None
     cov_xy_m2: float | None
     cov_yy_m2: float | None
+    var_zz_m2: float | None
     residual_m: float | None
     gdop: float
+    refused: tuple[int, ...]
 
 
 class UnsolvableError(Exception):
@@ -100,126 +106,118 @@ def trilaterate(
     distances_m: Sequence[float],
     tag_height_m: float | None,
     settings: SolverSettings = DEFAULT_SETTINGS,
+    tag_height_range_m: tuple[float, float] | None = None,
 ) -> Solution:
     """Return the place that explains the slant ranges from a tag to anchors.
 
     Args:
-        anchors: three or more, all different.
+        anchors: three or more, all different. Their biases are taken off the distances.
         distances_m: the slant range to each anchor, in the anchors' order.
         tag_height_m: the tag's height in the frame of the anchors' ``z_m``, or None where it is not known.
         settings: what is believed of the ranges and asked of the solution.
+        tag_height_range_m: lowest and highest height of the tag where ``tag_height_m`` is None; either may be infinite.
 
     Raises:
         UnsolvableError: no position can be had from these ranges. None is ever made up.
         ValueError: these are not ranges to anchors: too few, an anchor twice, of unequal number, negative, not finite.
     """
-    spheres, origin = _spheres(anchors, distances_m, tag_height_m)
-    flat = plan_flatness([(sphere.x_m, sphere.y_m) for sphere in spheres])
-    if not flat >= COLLINEAR_RATIO:
-        raise UnsolvableError(
-            Reason.DEGENERATE_GEOMETRY,
-            f"anchors on one line: width for length is {flat:.3g}, must be {COLLINEAR_RATIO} or more",
-        )
-    if not math.isfinite(sum(distance_m * distance_m for distance_m in distances_m)):
-        raise UnsolvableError(
-            Reason.INCONSISTENT_RANGES, f"longest range is {max(distances_m):.3g} m, which has no finite square"
-        )
-    solve = _by_closed_form if len(spheres) == MIN_ANCHORS else _by_least_squares
-    solution = solve(spheres, settings)
-    return solution._replace(x_m=solution.x_m + origin.x_m, y_m=solution.y_m + origin.y_m, z_m=tag_height_m)
+    solve_z = tag_height_m is None and tag_height_range_m is not None and None not in [a.z_m for a in anchors]
+    measured = _measurements(anchors, distances_m, tag_height_m, settings.bias_sigma_m, solve_z=solve_z)
+    lowest_z, highest_z = tag_height_range_m if solve_z and tag_height_range_m is not None else (0.0, 0.0)
+    if solve_z and not lowest_z < highest_z:
+        raise ValueError(f"tag_height_range_m must be lowest and highest, got {tag_height_range_m!r}")
+    kept = np.ones(len(anchors), np.bool_)
+    found = answer(
+        measured,
+        kept,
+        float(lowest_z),
+        float(highest_z),
+        float(settings.range_sigma_m),
+        float(settings.max_residual_m),
+        float(settings.max_gdop),
+    )
+    verdict, value, beside, x_m, y_m, z_m, cov_xx_m2, cov_xy_m2, cov_yy_m2, cov_zz_m2, residual_m, gdop, bad = found
+    if verdict == NO_RANGES:
+        _refuse_values(anchors, distances_m)
+    if verdict != SOLVED:
+        raise UnsolvableError(*_why(verdict, value, beside, settings))
+    x_m, y_m = anchors[0].x_m + x_m, anchors[0].y_m + y_m
+    height_m = z_m if solve_z else tag_height_m
+    refused = tuple(np.flatnonzero(~kept).tolist()) if bad else ()
+    if math.isnan(cov_xx_m2):
+        return Solution(x_m, y_m, height_m, None, None, None, None, None, gdop, refused)
+    var_zz_m2 = cov_zz_m2 if solve_z else None
+    return Solution(x_m, y_m, height_m, cov_xx_m2, cov_xy_m2, cov_yy_m2, var_zz_m2, residual_m, gdop, refused)
 
 
-def _spheres(
-    anchors: Sequence[Anchor], distances_m: Sequence[float], tag_height_m: float | None
-) -> tuple[list[Sphere], Point]:
-    """Return the ranges with the first anchor as origin, where great map coordinates lose no digits; and its place."""
-    if len(anchors) != len(distances_m):
-        raise ValueError(f"as many distances as anchors are needed, got {len(distances_m)} for {len(anchors)}")
-    if len(anchors) < MIN_ANCHORS:
-        raise ValueError(f"{MIN_ANCHORS} or more anchors are needed, got {len(anchors)}")
-    if len({anchor.id for anchor in anchors}) < len(anchors):
+def warm_up() -> None:
+    """Compile the solver, or load it compiled: seconds where it has never run, and none in the middle of a stream."""
+    anchors = [Anchor("A", 0.0, 0.0, 2.0), Anchor("B", 4.0, 0.0, 2.0), Anchor("C", 0.0, 3.0, 2.0)]
+    trilaterate(anchors, [2.5, 2.5, 2.5], 2.0)
+
+
+def _measurements(
+    anchors: Sequence[Anchor],
+    distances_m: Sequence[float],
+    tag_height_m: float | None,
+    bias_sigma_m: float,
+    *,
+    solve_z: bool,
+) -> Table:
+    """Return what :func:`pipeline.positioning.spheres.prepare` takes. Heights are over the tag, or the site's for z."""
+    count = len(anchors)
+    if count != len(distances_m):
+        raise ValueError(f"as many distances as anchors are needed, got {len(distances_m)} for {count}")
+    if count < MIN_ANCHORS:
+        raise ValueError(f"{MIN_ANCHORS} or more anchors are needed, got {count}")
+    if len({anchor.id for anchor in anchors}) < count:
         raise ValueError(f"anchors must differ, got {[anchor.id for anchor in anchors]}")
     if not (tag_height_m is None or math.isfinite(tag_height_m)):
         raise ValueError(f"tag_height_m must be finite or None, got {tag_height_m!r}")
-    origin = Point(anchors[0].x_m, anchors[0].y_m)
-    spheres = []
+    is_flat = tag_height_m is None and not solve_z
+    base_m = tag_height_m or 0.0
+    cells: list[float] = []
     for anchor, distance_m in zip(anchors, distances_m, strict=True):
-        dz_m = 0.0 if anchor.z_m is None or tag_height_m is None else anchor.z_m - tag_height_m
-        sphere = Sphere(anchor.x_m - origin.x_m, anchor.y_m - origin.y_m, dz_m, distance_m)
-        if not all(map(math.isfinite, sphere)):
+        z_m, sigma_m = anchor.z_m, anchor.bias_sigma_m
+        cells += (
+            anchor.x_m,
+            anchor.y_m,
+            0.0 if z_m is None or is_flat else z_m - base_m,
+            distance_m,
+            anchor.bias_m,
+            bias_sigma_m if sigma_m is None else sigma_m,
+        )
+    return np.array(cells, np.float64).reshape(count, COLUMNS)
+
+
+def _refuse_values(anchors: Sequence[Anchor], distances_m: Sequence[float]) -> NoReturn:
+    for anchor, distance_m in zip(anchors, distances_m, strict=True):
+        numbers = (anchor.x_m, anchor.y_m, anchor.z_m, distance_m, anchor.bias_m, anchor.bias_sigma_m)
+        if not all(math.isfinite(number) for number in numbers if number is not None):
             raise ValueError(f"coordinates and distance must be finite, got {anchor} and {distance_m!r}")
         if distance_m < 0.0:
             raise ValueError(f"distance to {anchor.id} must be 0 or more, got {distance_m!r}")
-        spheres.append(sphere)
-    return spheres, origin
+    raise ValueError("heights over the tag must be finite")
 
 
-def _by_closed_form(spheres: Sequence[Sphere], settings: SolverSettings) -> Solution:
-    """Solve three ranges.
-
-    Held to the bound is the closed form's own dilution too: it weighs the ranges otherwise than least squares would, so
-    that (Gauss-Markov) its error is never smaller, and with anchors near one line it is much larger.
-    """
-    point, closed_form_dilution = radical_centre(*spheres)
-    linearised = linearise(spheres, point)
-    _demand_meeting(_rms(linearised, len(spheres)), settings)
-    gdop = linearised.dilution()
-    _demand_geometry(max(gdop, closed_form_dilution), settings)
-    return Solution(point.x_m, point.y_m, None, None, None, None, None, gdop)
-
-
-def _by_least_squares(spheres: Sequence[Sphere], settings: SolverSettings) -> Solution:
-    """Solve four or more ranges: the lower of two minima, sought on either side of the anchors' line of best fit.
-
-    The variance of a range has a scaled-inverse-χ² prior with scale *σ²* worth *ν₀* readings; its posterior has the
-    scale *s² = (ν₀ σ² + eᵀe) / (ν₀ + n - 2)* (Gelman et al.), so that two surplus ranges that happen to agree do not
-    claim millimetres. The covariance is *s² (JᵀJ)⁻¹* (Foy 1976).
-    """
-    starts = starting_points(spheres, settings.range_sigma_m)
-    best, other = sorted((refine(spheres, start) for start in starts), key=lambda fit: fit.linearised.sum_squares_m2)
-    residual_m = _rms(best.linearised, len(spheres))
-    _demand_meeting(residual_m, settings)
-    gdop = best.linearised.dilution()
-    _demand_geometry(gdop, settings)
-    if not best.converged:
-        raise UnsolvableError(
-            Reason.INCONSISTENT_RANGES, f"no least-squares point: the search ended at {residual_m:.3g} m RMS"
-        )
-    surplus = len(spheres) - _COORDINATES
-    prior_m2 = settings.range_sigma_m * settings.range_sigma_m
-    variance_m2 = (_PRIOR_READINGS * prior_m2 + best.linearised.sum_squares_m2) / (_PRIOR_READINGS + surplus)
-    _demand_one_place(best, other, variance_m2, gdop)
-    xx, xy, yy = best.linearised.normal_xx, best.linearised.normal_xy, best.linearised.normal_yy
-    unit = variance_m2 / (xx * yy - xy * xy)
-    return Solution(best.point.x_m, best.point.y_m, None, unit * yy, -unit * xy, unit * xx, residual_m, gdop)
-
-
-def _rms(linearised: Linearised, count: int) -> float:
-    return math.sqrt(linearised.sum_squares_m2 / count)
-
-
-def _demand_meeting(residual_m: float, settings: SolverSettings) -> None:
-    if not residual_m <= settings.max_residual_m:  # so written that what is not a number fails
-        raise UnsolvableError(
-            Reason.INCONSISTENT_RANGES,
-            f"range residual is {residual_m:.3g} m RMS, max_residual_m is {settings.max_residual_m:g}",
-        )
-
-
-def _demand_geometry(dilution: float, settings: SolverSettings) -> None:
-    if not dilution <= settings.max_gdop:
-        raise UnsolvableError(
-            Reason.DEGENERATE_GEOMETRY, f"dilution of precision is {dilution:.3g}, max_gdop is {settings.max_gdop:g}"
-        )
-
-
-def _demand_one_place(best: Fit, other: Fit, variance_m2: float, gdop: float) -> None:
-    """Refuse to pick one of two places, far apart, that the ranges fit about equally well: anchors near one line."""
-    chi_square = (other.linearised.sum_squares_m2 - best.linearised.sum_squares_m2) / variance_m2
-    apart_m = math.dist(best.point, other.point)
-    if chi_square < _AMBIGUOUS_CHI_SQUARE and apart_m > _SAME_PLACE_SIGMAS * gdop * math.sqrt(variance_m2):
-        raise UnsolvableError(
-            Reason.DEGENERATE_GEOMETRY,
-            f"two places {apart_m:.3g} m apart fit: their chi-squares differ by {chi_square:.3g}, "
-            f"must be {_AMBIGUOUS_CHI_SQUARE:g} or more",
-        )
+def _why(verdict: int, value: float, beside: float, settings: SolverSettings) -> tuple[Reason, str]:
+    """Return why there is no place: what failed, its bound and its value."""
+    name, bound = {
+        ON_ONE_LINE: ("anchors on one line: width for length is", f"must be {COLLINEAR_RATIO} or more"),
+        NO_SQUARE: ("longest range is", "which has no finite square"),
+        DO_NOT_MEET: ("range residual is", f"max_residual_m is {settings.max_residual_m:g}"),
+        DILUTED: ("dilution of precision is", f"max_gdop is {settings.max_gdop:g}"),
+        NOT_CONVERGED: ("no least-squares point: the search ended at", "without a minimum"),
+        CONTRADICTORY: (
+            "ranges contradict each other, and the bad cannot be told from the good: odds are",
+            f"must be {CONTRADICTION:g} or more",
+        ),
+        TWO_PLACES: (
+            "two places fit, apart by",
+            f"their chi-squares differ by {beside:.3g}, must be {AMBIGUOUS_CHI_SQUARE:g} or more",
+        ),
+    }[verdict]
+    unit = {NO_SQUARE: " m", DO_NOT_MEET: " m RMS", NOT_CONVERGED: " m RMS", TWO_PLACES: " m"}.get(verdict, "")
+    degenerate = verdict in {ON_ONE_LINE, DILUTED, TWO_PLACES}
+    reason = Reason.DEGENERATE_GEOMETRY if degenerate else Reason.INCONSISTENT_RANGES
+    return reason, f"{name} {value:.3g}{unit}, {bound}"

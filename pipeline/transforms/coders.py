@@ -6,7 +6,7 @@ from apache_beam.coders import RowCoder, registry
 
 from pipeline import model
 
-RECORDS = (model.KafkaRecord, model.Reading, model.Group, model.Fix, model.Rejected)
+RECORDS = (model.KafkaRecord, model.Reading, model.Group, model.Solved, model.Position, model.Rejected)
 
 for _record in RECORDS:
     registry.register_coder(_record, RowCoder)

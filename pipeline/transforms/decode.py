@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.transforms.window import GlobalWindow
-from apache_beam.utils.timestamp import Timestamp
-from apache_beam.utils.windowed_value import WindowedValue
 
 from pipeline.model import KafkaRecord, Reading, Reason, Stage
 from pipeline.site import SiteSource
+from pipeline.transforms.batches import Batched, Batches
 from pipeline.transforms.counters import Counters
 from pipeline.transforms.outputs import rejected, sort_out
 from pipeline.transforms.tag_groups import tag_group
@@ -20,8 +18,6 @@ from pipeline.wire.decode import Decoded, decode, refused_record
 from pipeline.wire.readings import pack
 
 READINGS = "readings"
-MAX_BATCH = 1000
-"""Readings of one tag group that leave together at the most: bundles can be huge."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -51,7 +47,6 @@ class DecodeFn(beam.DoFn):
         self._site_source = site
         self._strict = strict
         self._counters = Counters(Stage.DECODE)
-        self._batches: dict[int, list[Reading]] = {}
 
     def setup(self) -> None:
         """Load the site map."""
@@ -59,7 +54,7 @@ class DecodeFn(beam.DoFn):
 
     def start_bundle(self) -> None:
         """Begin with no readings; what a failed bundle left is not this one's."""
-        self._batches = {}
+        self._batches = Batches[Reading](_packed)
 
     def process(self, record: KafkaRecord) -> Iterator[Any]:
         """Decode one record; its readings leave with the bundle."""
@@ -82,23 +77,12 @@ class DecodeFn(beam.DoFn):
             self._counters.rejected(refusal.reason)
             yield rejected(refusal)
         for reading in decoded.readings:
-            number = tag_group(reading.tag)
-            batch = self._batches.setdefault(number, [])
-            batch.append(reading)
-            if len(batch) >= MAX_BATCH:
-                yield _batch(number, self._batches.pop(number))
+            yield from self._batches.add(tag_group(reading.tag), reading, reading.kafka_time_us)
 
-    def finish_bundle(self) -> Iterator[WindowedValue]:
+    def finish_bundle(self) -> Iterator[Batched]:
         """Send on what the bundle held."""
-        for number, readings in self._batches.items():
-            yield _batch(number, readings)
-        self._batches = {}
+        yield from self._batches.rest()
 
 
-def _batch(tag_group_number: int, readings: list[Reading]) -> WindowedValue:
-    earliest_us = min(reading.kafka_time_us for reading in readings)
-    return WindowedValue(
-        (tag_group_number, pack(readings).SerializeToString()),
-        Timestamp(micros=earliest_us),
-        (GlobalWindow(),),
-    )
+def _packed(readings: list[Reading]) -> bytes:
+    return pack(readings).SerializeToString()

@@ -1,4 +1,4 @@
-"""Stage encode: fixes and rejections to Kafka keys and values."""
+"""Stage encode: positions and rejections to Kafka keys and values."""
 
 from __future__ import annotations
 
@@ -8,26 +8,24 @@ from typing import Any
 
 import apache_beam as beam
 
-from pipeline.model import Fix, Reason, Rejected, Stage
+from pipeline.model import Position, Reason, Rejected, Stage
 from pipeline.transforms.counters import Counters
-from pipeline.transforms.outputs import rejected, sort_out
+from pipeline.transforms.outputs import POSITIONS, rejected, sort_out
 from pipeline.wire.encode import encode_position, encode_rejected
-
-POSITIONS = "positions"
 
 _LOG = logging.getLogger(__name__)
 
 
 class EncodePositions(beam.PTransform):
-    """``PCollection[Fix]`` to a dict of ``positions``, the keys and values of ``out_data``, and ``rejected``."""
+    """``PCollection[Position]`` to a dict of ``positions``, the keys and values of ``out_data``, and ``rejected``."""
 
     def __init__(self, *, strict: bool = False) -> None:
         super().__init__()
         self._strict = strict
 
-    def expand(self, fixes: beam.PCollection[Fix]) -> dict[str, beam.PCollection[Any]]:
+    def expand(self, positions: beam.PCollection[Position]) -> dict[str, beam.PCollection[Any]]:
         """Apply the stage."""
-        return sort_out(fixes, "Encode", EncodeFn(strict=self._strict), POSITIONS, tuple[bytes, bytes])
+        return sort_out(positions, "Encode", EncodeFn(strict=self._strict), POSITIONS, tuple[bytes, bytes])
 
 
 class EncodeFn(beam.DoFn):
@@ -38,15 +36,15 @@ class EncodeFn(beam.DoFn):
         self._strict = strict
         self._counters = Counters(Stage.ENCODE)
 
-    def process(self, fix: Fix) -> Iterator[Any]:
-        """Encode one fix."""
+    def process(self, position: Position) -> Iterator[Any]:
+        """Encode one position."""
         try:
-            encoded = encode_position(fix)
+            encoded = encode_position(position)
         except Exception as error:
             if self._strict:
                 raise
-            _LOG.exception("fix %s of tag %s could not be encoded", fix.fix_id, fix.tag)
-            for reading in fix.readings:
+            _LOG.exception("position %s of tag %s could not be encoded", position.fix_id, position.tag)
+            for reading in position.readings:
                 self._counters.rejected(Reason.INTERNAL_ERROR.value)
                 yield rejected(Rejected.of(reading, Reason.INTERNAL_ERROR, Stage.ENCODE, repr(error)))
         else:

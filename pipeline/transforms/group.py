@@ -16,7 +16,7 @@ from pipeline.positioning.rounds import GroupingSettings, Outcome, Rounds
 from pipeline.transforms import round_state
 from pipeline.transforms.counters import Counters
 from pipeline.transforms.outputs import rejected, sort_out
-from pipeline.transforms.tag_groups import Bag, TagStates, tag_states_spec, timer_at
+from pipeline.transforms.tag_groups import Bag, TagStates, tag_states_spec
 from pipeline.wire.readings import unpack
 from pipeline.wire.state_pb2 import Readings
 
@@ -77,7 +77,7 @@ class GroupFn(beam.DoFn):
                     taken.append(reading)
                 yield from self._counted(outcomes)
             self._keep(states, tag, rounds)
-        self._finish(states, timer)
+        states.commit(timer)
 
     @on_timer(DUE)
     def due(
@@ -106,7 +106,7 @@ class GroupFn(beam.DoFn):
                 else:
                     self._keep(states, tag, rounds)
             yield from self._counted(outcomes)
-        self._finish(states, timer)
+        states.commit(timer)
 
     def _rebuilt(self, state: bytes, taken: list[Reading]) -> Rounds:
         """Return the rounds as they were before a reading that failed half-way: grouping again gives the same."""
@@ -118,15 +118,6 @@ class GroupFn(beam.DoFn):
     def _keep(self, states: TagStates, tag: str, rounds: Rounds) -> None:
         rounds.forget_seen(self._settings)
         states.put(tag, rounds.due_us(self._settings), round_state.to_bytes(rounds))
-
-    @staticmethod
-    def _finish(states: TagStates, timer: Any) -> None:
-        states.commit()
-        due_us = states.next_due_us()
-        if due_us is None:
-            timer.clear()
-        else:
-            timer.set(timer_at(due_us))
 
     def _counted(self, outcomes: list[Outcome]) -> Iterator[Any]:
         for outcome in outcomes:

@@ -10,6 +10,7 @@ from apache_beam.typehints.native_type_compatibility import convert_to_beam_type
 from pipeline.model import Rejected
 
 REJECTED = "rejected"
+POSITIONS = "positions"
 
 
 def sort_out(

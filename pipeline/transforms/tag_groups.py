@@ -51,6 +51,16 @@ class Bag(Protocol):
         """Remove all entries."""
 
 
+class Timer(Protocol):
+    """What of Beam's timers is used."""
+
+    def set(self, timestamp: Timestamp) -> None:
+        """Set the timer, which has one time only."""
+
+    def clear(self) -> None:
+        """Take it back."""
+
+
 class TagStates:
     """The states of one group's tags: read once, changed in memory, written back by :meth:`commit`."""
 
@@ -85,8 +95,14 @@ class TagStates:
         """Return when the next tag is due; None where no tag has state."""
         return min((due_us for _, due_us, state in self._entries.values() if state), default=None)
 
-    def commit(self) -> None:
-        """Write back what changed."""
+    def commit(self, timer: Timer | None) -> None:
+        """Write back what changed, and set the timer, if there is one, to when the next tag is due."""
+        if timer is not None:
+            due_us = self.next_due_us()
+            if due_us is None:
+                timer.clear()
+            else:
+                timer.set(timer_at(due_us))
         if not self._changed:
             return
         kept = [entry for entry in self._entries.values() if entry[2]]

@@ -1,27 +1,23 @@
-"""Stage trilaterate: groups to fixes."""
+"""Stage trilaterate: groups to groups with their fixes, or with the reason why there is none."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import Any
 
 import apache_beam as beam
 
-from pipeline.model import Fix, Group, Reason, Rejected, Stage
-from pipeline.positioning.fix_id import fix_id
-from pipeline.positioning.trilateration import SolverSettings, UnsolvableError, trilaterate
+from pipeline.model import Group, Reason, Solved, Stage
+from pipeline.positioning.solve import solve
+from pipeline.positioning.trilateration import SolverSettings, warm_up
 from pipeline.site import SiteSource
 from pipeline.transforms.counters import Counters
-from pipeline.transforms.outputs import rejected, sort_out
-
-FIXES = "fixes"
 
 _LOG = logging.getLogger(__name__)
 
 
 class Trilaterate(beam.PTransform):
-    """``PCollection[Group]`` to a dict of ``fixes`` and ``rejected``: every reading of a group that has no answer."""
+    """``PCollection[Group]`` to ``PCollection[Solved]``. What becomes of a group without a fix is the next stage's."""
 
     def __init__(self, site: SiteSource, settings: SolverSettings, *, strict: bool = False) -> None:
         super().__init__()
@@ -29,11 +25,10 @@ class Trilaterate(beam.PTransform):
         self._settings = settings
         self._strict = strict
 
-    def expand(self, groups: beam.PCollection[Group]) -> dict[str, beam.PCollection[Any]]:
+    def expand(self, groups: beam.PCollection[Group]) -> beam.PCollection[Solved]:
         """Apply the stage."""
-        return sort_out(
-            groups, "Trilaterate", TrilaterateFn(self._site, self._settings, strict=self._strict), FIXES, Fix
-        )
+        solving = TrilaterateFn(self._site, self._settings, strict=self._strict)
+        return groups | "Trilaterate" >> beam.ParDo(solving).with_output_types(Solved)
 
 
 class TrilaterateFn(beam.DoFn):
@@ -47,34 +42,18 @@ class TrilaterateFn(beam.DoFn):
         self._counters = Counters(Stage.TRILATERATE)
 
     def setup(self) -> None:
-        """Load the site map."""
+        """Load the site map and the compiled solver."""
         self._site = self._site_source()
+        warm_up()
 
-    def process(self, group: Group) -> Iterator[Any]:
+    def process(self, group: Group) -> Iterator[Solved]:
         """Solve one group."""
         try:
-            fix = self._solve(group)
-        except UnsolvableError as unsolvable:
-            yield from self._rejections(group, unsolvable.reason, unsolvable.detail)
+            solved = solve(group, self._site, self._settings)
         except Exception as error:
             if self._strict:
                 raise
             _LOG.exception("a group of tag %s could not be solved", group.tag)
-            yield from self._rejections(group, Reason.INTERNAL_ERROR, repr(error))
-        else:
-            self._counters.add("fixes")
-            yield fix
-
-    def _solve(self, group: Group) -> Fix:
-        solution = trilaterate(
-            [self._site.anchors[reading.anchor] for reading in group.readings],
-            [reading.distance_m for reading in group.readings],
-            self._site.tag_height_m,
-            self._settings,
-        )
-        return Fix(fix_id(group.readings), group.tag, **solution._asdict(), readings=group.readings)
-
-    def _rejections(self, group: Group, reason: Reason, detail: str) -> Iterator[beam.pvalue.TaggedOutput]:
-        for reading in group.readings:
-            self._counters.rejected(reason.value)
-            yield rejected(Rejected.of(reading, reason, Stage.TRILATERATE, detail))
+            solved = Solved(group.tag, group.readings, None, Reason.INTERNAL_ERROR.value, repr(error))
+        self._counters.add("fixes" if solved.fix else f"no_fix.{solved.reason}")
+        yield solved

@@ -8,34 +8,47 @@ import math
 
 import orjson
 
-from pipeline.model import Fix, Rejected
+from pipeline.model import Position, Rejected
+
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
 
 MAX_PAYLOAD_BYTES = 512 * 1024
 """Of a rejected record's bytes so many are kept: as base64 they have to pass Kafka's usual limit of 1 MiB a record."""
 
 
-def encode_position(fix: Fix) -> tuple[bytes, bytes]:
-    """Return key (the tag id) and value of the ``out_data`` record for a fix.
+def encode_position(position: Position) -> tuple[bytes, bytes]:
+    """Return key (the tag id) and value of the ``out_data`` record for a position.
 
     The first five fields are the contract with the Node bridge; the others tell how far the position can be trusted.
-    ``accuracy`` is the horizontal 1-sigma, sqrt((σx² + σy²) / 2).
+    ``accuracy`` (m) is the horizontal 1-sigma, sqrt((σx² + σy²) / 2); ``course`` is in degrees clockwise from y.
     """
+    readings = position.readings
+    refused = set(position.refused)
     value = {
-        "tagid": fix.tag,
-        "x": fix.x_m,
-        "y": fix.y_m,
-        "detached": any(reading.detached for reading in fix.readings),
-        "battery_low": any(reading.battery_low for reading in fix.readings),
-        "z": fix.z_m,
-        "accuracy": _accuracy_m(fix),
-        "timestamp_generated": iso_utc(max(reading.measured_at_us for reading in fix.readings)),
-        "anchors": [reading.anchor for reading in fix.readings],
-        "residual": fix.residual_m,
-        "gdop": fix.gdop,
-        "fix_id": fix.fix_id,
-        "records": [[reading.partition, reading.offset] for reading in fix.readings],
+        "tagid": position.tag,
+        "x": position.x_m,
+        "y": position.y_m,
+        "detached": any(reading.detached for reading in readings),
+        "battery_low": any(reading.battery_low for reading in readings),
+        "z": position.z_m,
+        "accuracy": _accuracy_m(position),
+        "cov_xx": position.cov_xx_m2,
+        "cov_xy": position.cov_xy_m2,
+        "cov_yy": position.cov_yy_m2,
+        "sigma_z": None if position.var_zz_m2 is None else math.sqrt(position.var_zz_m2),
+        "speed": position.speed_m_s,
+        "course": position.course_deg,
+        "timestamp_generated": iso_utc(position.at_us, "microseconds"),
+        "anchors": [reading.anchor for reading in readings if reading.anchor not in refused],
+        "anchors_refused": list(position.refused),
+        "residual": position.residual_m,
+        "gdop": position.gdop,
+        "nis": position.nis,
+        "nis_dof": position.nis_dof,
+        "fix_id": position.fix_id,
+        "records": [[reading.partition, reading.offset] for reading in readings],
     }
-    return fix.tag.encode(), orjson.dumps(value)
+    return position.tag.encode(), orjson.dumps(value)
 
 
 def encode_rejected(rejected: Rejected, topic: str) -> tuple[bytes, bytes]:
@@ -62,14 +75,13 @@ def encode_rejected(rejected: Rejected, topic: str) -> tuple[bytes, bytes]:
     return (rejected.tag or "").encode(), orjson.dumps(value)
 
 
-def iso_utc(time_us: int) -> str:
-    """Return a time in ISO 8601, UTC, with milliseconds."""
-    seconds, micros = divmod(time_us, 1_000_000)
-    moment = dt.datetime.fromtimestamp(seconds, tz=dt.timezone.utc)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{micros // 1000:03d}Z"
+def iso_utc(time_us: int, precision: str = "milliseconds") -> str:
+    """Return a time in ISO 8601, UTC."""
+    moment = _EPOCH + dt.timedelta(microseconds=time_us)
+    return moment.isoformat(timespec=precision).removesuffix("+00:00") + "Z"
 
 
-def _accuracy_m(fix: Fix) -> float | None:
-    if fix.cov_xx_m2 is None or fix.cov_yy_m2 is None:
+def _accuracy_m(position: Position) -> float | None:
+    if position.cov_xx_m2 is None or position.cov_yy_m2 is None:
         return None
-    return math.sqrt((fix.cov_xx_m2 + fix.cov_yy_m2) / 2)
+    return math.sqrt((position.cov_xx_m2 + position.cov_yy_m2) / 2)

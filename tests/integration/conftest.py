@@ -41,7 +41,7 @@ HAND_MADE = [
     )
 ]
 
-SIMULATED_REASONS = {"too_few_anchors", "superseded", "inconsistent_ranges", "degenerate_geometry"}
+SIMULATED_REASONS = {"too_few_anchors", "inconsistent_ranges", "degenerate_geometry"}
 """What lost readings and readings without line of sight lead to."""
 
 

@@ -1,0 +1,40 @@
+"""How the numeric kernels are compiled: to machine code on the first call, kept on disk for the next process.
+
+IEEE arithmetic in the order that is written (no ``fastmath``), so that the same ranges give the same bits in any
+process; a division by zero gives infinity or not a number, as with arrays, and never raises.
+
+numba keeps machine code as long as the file of the outermost kernel is the same, though the code of those that it calls
+is within. It is therefore kept in a folder named after the text of all kernels: under ``NUMBA_CACHE_DIR`` where that is
+set, else beside the kernels; and where neither can be written to, in the user's cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec, TypeVar, cast
+
+from numba import config, njit
+
+_Given = ParamSpec("_Given")
+_Result = TypeVar("_Result")
+
+_HERE = Path(__file__).parent
+
+
+def compiled(kernel: Callable[_Given, _Result]) -> Callable[_Given, _Result]:
+    """Return the function, compiled for the types of its arguments when first called."""
+    return cast("Callable[_Given, _Result]", njit(cache=True, error_model="numpy")(kernel))
+
+
+def _digest() -> str:
+    """Return what changes with any kernel, or with a constant of the site map that is compiled into them."""
+    digest = hashlib.blake2b(digest_size=8)
+    texts = [source.read_bytes() for source in sorted(_HERE.glob("*.py"))]
+    for text in (*(text for text in texts if b"@compiled" in text), (_HERE.parent / "site.py").read_bytes()):
+        digest.update(text)
+    return digest.hexdigest()
+
+
+config.CACHE_DIR = str(Path(config.CACHE_DIR or _HERE / "__pycache__") / f"kernels-{_digest()}")  # type: ignore[attr-defined]

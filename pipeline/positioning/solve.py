@@ -1,0 +1,61 @@
+"""From a group to its fix, and from either to what goes out where nothing is tracked."""
+
+from __future__ import annotations
+
+from pipeline.model import Fix, Group, Position, Reason, Rejected, Solved, Stage
+from pipeline.positioning.fix_id import fix_id
+from pipeline.positioning.trilateration import SolverSettings, UnsolvableError, trilaterate
+from pipeline.site import MIN_ANCHORS, Site
+
+
+def solve(group: Group, site: Site, settings: SolverSettings) -> Solved:
+    """Return a group with its fix, or with the reason why there is none."""
+    readings = group.readings
+    if len(readings) < MIN_ANCHORS:
+        detail = f"{len(readings)} of {MIN_ANCHORS} anchors in time"
+        return Solved(group.tag, readings, None, Reason.TOO_FEW_ANCHORS.value, detail)
+    try:
+        solution = trilaterate(
+            [site.anchors[reading.anchor] for reading in readings],
+            [reading.distance_m for reading in readings],
+            site.tag_height_m,
+            settings,
+            site.tag_height_range_m,
+        )
+    except UnsolvableError as unsolvable:
+        return Solved(group.tag, readings, None, unsolvable.reason.value, unsolvable.detail)
+    refused = [readings[index].anchor for index in solution.refused]
+    return Solved(group.tag, readings, Fix(**{**solution._asdict(), "refused": refused}), None, None)
+
+
+def untracked(solved: Solved) -> Position | None:
+    """Return a group's fix as a position, or None where there is none."""
+    fix = solved.fix
+    if fix is None:
+        return None
+    return Position(
+        fix_id(solved.readings),
+        solved.tag,
+        max(reading.measured_at_us for reading in solved.readings),
+        fix.x_m,
+        fix.y_m,
+        fix.z_m,
+        fix.cov_xx_m2,
+        fix.cov_xy_m2,
+        fix.cov_yy_m2,
+        fix.var_zz_m2,
+        speed_m_s=None,
+        course_deg=None,
+        residual_m=fix.residual_m,
+        gdop=fix.gdop,
+        nis=None,
+        nis_dof=0,
+        refused=fix.refused,
+        readings=solved.readings,
+    )
+
+
+def unanswered(solved: Solved) -> list[Rejected]:
+    """Return the rejection of every reading of a group that has no position."""
+    reason, detail = Reason(solved.reason), solved.detail or ""
+    return [Rejected.of(reading, reason, Stage.TRILATERATE, detail) for reading in solved.readings]

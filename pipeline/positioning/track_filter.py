@@ -1,0 +1,144 @@
+"""The filter behind a track: one group of ranges after the other. Compiled.
+
+A tag moves or stands still. Standing still begins when the place has been the same for some time, and ends when moving
+explains the ranges so much better. Where most ranges of a group speak against a moving tag's track, the tag has turned
+or was carried off, and the track gives way.
+
+Sources, besides those of the modules ``track_motion`` and ``track_ranges``:
+    * Y. Bar-Shalom, X. R. Li, T. Kirubarajan, "Estimation with Applications to Tracking and Navigation", 2001, section
+      11.3: manoeuvres by switching the level of noise.
+    * E. S. Page, "Continuous inspection schemes", Biometrika 41, 1954: evidence summed up, never below zero.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from pipeline.positioning.compiled import compiled
+from pipeline.positioning.track_motion import (
+    DOUBTS,
+    EVIDENCE,
+    IS_STILL,
+    OFFSET,
+    SINCE,
+    VARIANCE,
+    WHERE_X,
+    WHERE_Y,
+    Model,
+    State,
+    X,
+    Y,
+    assign,
+    copy,
+    forget,
+    limit_speed,
+    loosen,
+    move,
+    settle,
+    stand,
+    stop,
+)
+from pipeline.positioning.track_ranges import Evidence, Ranges, residual, take
+
+_TRUST = 0.4
+"""Share of its weight under which a group speaks against the track."""
+_LEAST = 3
+"""Ranges that can speak against a track; one or two alone may well be wrong."""
+_GROUPS = 2.0
+"""Groups in a row that have to, where one alone does not convince."""
+_RADIUS_SIGMAS = 2.0
+
+
+@compiled
+def advance(state: State, ranges: Ranges, elapsed_s: float, conviction: float, model: Model) -> tuple[float, float]:
+    """Take one group in.
+
+    Args:
+        state: the tag's, changed in place.
+        ranges: the group's, their weights changed in place.
+        elapsed_s: how long after the state's time the group's newest range was measured, 0 if before it.
+        conviction: how well the ranges agree with each other, from 0 to 1. With 1 they speak against a track at once;
+            with less, others have to say the same.
+        model: what is believed.
+
+    Returns:
+        The sum of the normalised innovations squared, and the RMS (m) of what the new state leaves of the ranges, both
+        over the ranges that were not refused.
+    """
+    if state.rest[IS_STILL] == 0.0:
+        found = follow(state, ranges, elapsed_s, conviction, model)
+        limit_speed(state, model)
+        watch_rest(state, elapsed_s, model)
+    else:
+        found = hold(state, ranges, elapsed_s, conviction, model)
+    settle(state)
+    return found.squares, residual(state.mean, ranges, model)
+
+
+@compiled
+def follow(state: State, ranges: Ranges, elapsed_s: float, conviction: float, model: Model) -> Evidence:
+    """Take in a group of a tag that moves."""
+    forget(state, elapsed_s, model)
+    move(state, elapsed_s, model)
+    before, weights = copy(state), ranges.weights.copy()
+    found = take(state, ranges, model, state.mean.size)
+    count = ranges.ranges_m.size
+    if count < _LEAST or np.sum(ranges.weights) > _TRUST * count:
+        state.rest[DOUBTS] = 0.0
+        return found
+    state.rest[DOUBTS] += 1.0
+    if state.rest[DOUBTS] < _GROUPS and conviction < 1.0:
+        return found
+    assign(state, before)
+    ranges.weights[:] = weights
+    loosen(state, model.turn_m + model.turn_speed_m_s * elapsed_s, model.turn_speed_m_s)
+    return take(state, ranges, model, state.mean.size)
+
+
+@compiled
+def hold(state: State, ranges: Ranges, elapsed_s: float, conviction: float, model: Model) -> Evidence:
+    """Take in a group of a tag that stood still, and see whether it still does.
+
+    A tag at rest meets the same errors again and again: of offset and biases it learns nothing.
+    """
+    moving = copy(state)
+    moving_ranges = Ranges(ranges.lag_s, ranges.anchors, ranges.ranges_m, ranges.slots, ranges.weights.copy())
+    loosen(moving, model.still_radius_m, model.start_speed_m_s)
+    forget(moving, elapsed_s, model)
+    move(moving, elapsed_s, model)
+    moving_found = take(moving, moving_ranges, model, moving.mean.size)
+
+    forget(state, elapsed_s, model)
+    stand(state, elapsed_s, model)
+    found = take(state, ranges, model, OFFSET)
+
+    evidence = moving_found.likelihood - found.likelihood
+    if conviction < 1.0:
+        evidence = min(evidence, conviction * model.moving_evidence)
+    state.rest[EVIDENCE] = max(0.0, state.rest[EVIDENCE] + evidence)
+    if state.rest[EVIDENCE] <= model.moving_evidence:
+        return found
+    assign(state, moving)
+    ranges.weights[:] = moving_ranges.weights
+    limit_speed(state, model)
+    state.rest[:] = 0.0
+    return moving_found
+
+
+@compiled
+def watch_rest(state: State, elapsed_s: float, model: Model) -> None:
+    """See whether a tag has come to rest: whether it has stayed where it was for ``still_after_s``."""
+    mean, cov, rest = state.mean, state.cov, state.rest
+    # An offset common to all ranges moves all places alike: it does not hide a rest.
+    shared_m2 = (cov[X, OFFSET] ** 2 + cov[Y, OFFSET] ** 2) / cov[OFFSET, OFFSET]
+    variance_m2 = (cov[X, X] + cov[Y, Y] - shared_m2) / 2.0
+    radius_m = max(model.still_radius_m, _RADIUS_SIGMAS * math.sqrt(variance_m2 + rest[VARIANCE]))
+    is_away = math.hypot(mean[X] - rest[WHERE_X], mean[Y] - rest[WHERE_Y]) > radius_m
+    rest[SINCE] += elapsed_s
+    if is_away or rest[VARIANCE] == 0.0 or radius_m > model.still_within_m:
+        rest[WHERE_X], rest[WHERE_Y], rest[VARIANCE], rest[SINCE] = mean[X], mean[Y], variance_m2, 0.0
+    elif rest[SINCE] >= model.still_after_s:
+        rest[IS_STILL], rest[EVIDENCE] = 1.0, 0.0
+        stop(state)

@@ -1,0 +1,70 @@
+"""The graph, bounded, on Beam's in-process engine: the same dataflow, between a batch and two files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.transforms.window import TimestampedValue
+from apache_beam.utils.timestamp import Timestamp
+
+from pipeline.graph import Ends, build
+from pipeline.model import KafkaRecord
+from pipeline.settings import GraphSettings
+from pipeline.site import SiteSource
+
+
+def run_bounded(
+    records: Iterable[KafkaRecord], site: SiteSource, settings: GraphSettings, positions: Path, rejected: Path
+) -> tuple[list[bytes], list[bytes]]:
+    """Run the graph over records, in the order in which Kafka would give them, to its end.
+
+    The values for ``out_data`` and ``out_rejected`` are written to the two files, a line each, and returned; in the
+    order of a tag's readings, while tags may come in any order.
+
+    Raises:
+        OSError: a file cannot be written.
+        RuntimeError: the graph failed, as with strict settings at the first unexpected error.
+    """
+    for path in (positions, rejected):
+        path.write_bytes(b"")
+    pipeline = beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions([]))
+    build(pipeline, Ends(batch(records), _append(positions), _append(rejected)), site, replace(settings, bounded=True))
+    pipeline.run().wait_until_finish()
+    return positions.read_bytes().splitlines(), rejected.read_bytes().splitlines()
+
+
+def batch(records: Iterable[KafkaRecord]) -> beam.PTransform:
+    """Return a bounded source of records, each at its Kafka time."""
+    return _Batch(records)
+
+
+class _Batch(beam.PTransform):  # type: ignore[misc]
+    def __init__(self, records: Iterable[KafkaRecord]) -> None:
+        super().__init__()
+        self._records = list(records)
+
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[KafkaRecord]:
+        return (
+            begin
+            | beam.Create(self._records, reshuffle=False).with_output_types(KafkaRecord)
+            | beam.Map(at_kafka_time).with_output_types(KafkaRecord)
+        )
+
+
+def at_kafka_time(record: KafkaRecord) -> TimestampedValue:
+    """Return the record as KafkaIO gives it: at the instant of its append."""
+    return TimestampedValue(record, Timestamp(micros=record.kafka_time_us))
+
+
+def _append(path: Path) -> beam.PTransform:
+    return beam.Map(_written, path=str(path))
+
+
+def _written(pair: tuple[bytes, bytes], path: str) -> None:
+    with Path(path).open("ab") as file:
+        file.write(pair[1] + b"\n")

@@ -1,0 +1,160 @@
+"""Stage track: solved groups to positions."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+from apache_beam.transforms.timeutil import TimeDomain
+from apache_beam.transforms.userstate import TimerSpec, on_timer
+from apache_beam.utils.timestamp import Timestamp
+
+from pipeline.model import Position, Reason, Rejected, Solved, Stage
+from pipeline.positioning.track import Track
+from pipeline.positioning.track_settings import TrackSettings
+from pipeline.positioning.tracker import Outcome, Tracker, warm_up
+from pipeline.site import SiteSource
+from pipeline.transforms import track_state
+from pipeline.transforms.batches import Batched, Batches
+from pipeline.transforms.counters import Counters
+from pipeline.transforms.outputs import POSITIONS, rejected, sort_out
+from pipeline.transforms.tag_groups import Bag, TagStates, tag_group, tag_states_spec
+from pipeline.wire.solved import pack_solved, unpack_solved
+
+_LOG = logging.getLogger(__name__)
+
+
+class Memory(NamedTuple):
+    """How long tracks are kept.
+
+    Attributes:
+        tag_expiry_us: a tag silent for so long begins a new track.
+        group_delay_us: how much later than its readings a group may come: so much longer the old track is kept.
+        is_cleared: whether what is kept no longer is cleared at all.
+    """
+
+    tag_expiry_us: int
+    group_delay_us: int
+    is_cleared: bool
+
+    @property
+    def kept_us(self) -> int:
+        """How long after a tag's last reading its track may be cleared."""
+        return self.tag_expiry_us + self.group_delay_us
+
+
+class Tracked(beam.PTransform):
+    """``PCollection[Solved]`` to a dict of ``positions`` and ``rejected``: every reading of an unanswered group."""
+
+    def __init__(self, site: SiteSource, settings: TrackSettings, memory: Memory, *, strict: bool = False) -> None:
+        super().__init__()
+        self._site = site
+        self._settings = settings
+        self._memory = memory
+        self._strict = strict
+
+    def expand(self, solved: beam.PCollection[Solved]) -> dict[str, beam.PCollection[Any]]:
+        """Apply the stage."""
+        gathered = solved | "Gather" >> beam.ParDo(GatherFn()).with_output_types(tuple[int, bytes])
+        tracking = TrackFn(self._site, self._settings, self._memory, strict=self._strict)
+        return sort_out(gathered, "Track", tracking, POSITIONS, Position)
+
+
+class GatherFn(beam.DoFn):
+    """Gather what one bundle holds of a tag group into one element."""
+
+    def start_bundle(self) -> None:
+        """Begin with no groups; what a failed bundle left is not this one's."""
+        self._batches = Batches[Solved](pack_solved)
+
+    def process(self, solved: Solved) -> Iterator[Batched]:
+        """Take one group in; it leaves with the bundle."""
+        at_us = max(reading.kafka_time_us for reading in solved.readings)
+        yield from self._batches.add(tag_group(solved.tag), solved, at_us)
+
+    def finish_bundle(self) -> Iterator[Batched]:
+        """Send on what the bundle held."""
+        yield from self._batches.rest()
+
+
+class TrackFn(beam.DoFn):
+    """See :class:`Tracked`. One timer a tag group, at which the next of its tags is forgotten, in Kafka time."""
+
+    TRACKS = tag_states_spec("tracks")
+    FORGET = TimerSpec("forget", TimeDomain.WATERMARK)
+    """No other stage's timer has this name: the FnApiRunner takes timers of one name for one, and loses some."""
+
+    def __init__(self, site: SiteSource, settings: TrackSettings, memory: Memory, *, strict: bool) -> None:
+        super().__init__()
+        self._site_source = site
+        self._settings = settings
+        self._memory = memory
+        self._strict = strict
+        self._counters = Counters(Stage.TRACK)
+
+    def setup(self) -> None:
+        """Load the site map and the compiled filter."""
+        self._tracker = Tracker(self._site_source(), self._settings)
+        warm_up()
+
+    def process(
+        self,
+        element: tuple[int, bytes],
+        bag: Bag = beam.DoFn.StateParam(TRACKS),  # noqa: B008
+        timer: Any = beam.DoFn.TimerParam(FORGET),  # noqa: B008
+    ) -> Iterator[Any]:
+        """Take a batch of groups of one tag group in."""
+        states = TagStates(bag)
+        by_tag: dict[str, list[Solved]] = {}
+        for solved in unpack_solved(element[1]):
+            by_tag.setdefault(solved.tag, []).append(solved)
+        for tag, groups in by_tag.items():
+            track = track_state.from_bytes(states.get(tag))
+            for solved in groups:
+                track, outcome = self._take(track, solved)
+                yield from self._counted(outcome)
+            if track is None:
+                states.forget(tag)
+            else:
+                states.put(tag, track.clock_us + self._memory.kept_us, track_state.to_bytes(track))
+        states.commit(timer if self._memory.is_cleared else None)
+
+    @on_timer(FORGET)
+    def forget(
+        self,
+        now: Timestamp = beam.DoFn.TimestampParam,
+        bag: Bag = beam.DoFn.StateParam(TRACKS),  # noqa: B008
+        timer: Any = beam.DoFn.TimerParam(FORGET),  # noqa: B008
+    ) -> None:
+        """Forget tags that have been silent for long. A timer is a hint: it may come late, twice, or for nothing."""
+        states = TagStates(bag)
+        for tag in states.due(now.micros):
+            states.forget(tag)
+        states.commit(timer)
+
+    def _take(self, track: Track | None, solved: Solved) -> tuple[Track | None, Outcome]:
+        if track is not None and track.is_forgotten(solved.readings, self._memory.tag_expiry_us):
+            track = None
+        before = None if track is None else track.copy()
+        try:
+            return self._tracker.take(track, solved)
+        except Exception as error:
+            if self._strict:
+                raise
+            _LOG.exception("a group of tag %s could not be tracked", solved.tag)
+            outcome = [
+                Rejected.of(reading, Reason.INTERNAL_ERROR, Stage.TRACK, repr(error)) for reading in solved.readings
+            ]
+            return before, outcome
+
+    def _counted(self, outcome: Outcome) -> Iterator[Any]:
+        if isinstance(outcome, Position):
+            self._counters.add("positions")
+            self._counters.add("ranges_refused", len(outcome.refused))
+            yield outcome
+            return
+        for rejection in outcome:
+            self._counters.rejected(rejection.reason)
+            yield rejected(rejection)

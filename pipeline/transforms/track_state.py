@@ -1,0 +1,49 @@
+"""The track of a tag as bytes and back. The bytes outlive the program: see proto/state.proto."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.positioning.track import Track
+from pipeline.positioning.track_motion import VX, State
+from pipeline.wire.state_pb2 import TrackState
+
+VERSION = 1
+
+
+def to_bytes(track: Track) -> bytes:
+    """Return the track as bytes; equal tracks give equal bytes."""
+    mean, cov, rest = track.state
+    state = TrackState(
+        version=VERSION,
+        at_us=track.at_us,
+        clock_us=track.clock_us,
+        place_m=mean[:VX].tolist(),
+        mean=mean[VX:].tolist(),
+        cov=cov[np.tril_indices(mean.size)].tolist(),
+        rest=rest.tolist(),
+        anchor=track.anchors,
+        parted=track.parted,
+    )
+    return state.SerializeToString()
+
+
+def from_bytes(data: bytes) -> Track | None:
+    """Return the track that :func:`to_bytes` wrote; None for no bytes, and for those of another version."""
+    if not data:
+        return None
+    state = TrackState.FromString(data)
+    if state.version != VERSION:
+        return None
+    mean = np.array([*state.place_m, *state.mean])
+    cov = np.zeros((mean.size, mean.size))
+    rows, columns = np.tril_indices(mean.size)
+    cov[rows, columns] = state.cov
+    cov[columns, rows] = state.cov
+    return Track(
+        at_us=state.at_us,
+        clock_us=state.clock_us,
+        state=State(mean, cov, np.array(state.rest)),
+        anchors=list(state.anchor),
+        parted=state.parted,
+    )

@@ -1,0 +1,247 @@
+"""The track of a tag as bytes, found again in savepoints and so pinned here; and when they are kept and forgotten."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from apache_beam.pvalue import TaggedOutput
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from pipeline.model import Group, Position, Rejected, Solved
+from pipeline.positioning.solve import solve
+from pipeline.positioning.track import MAX_BIASES, Track
+from pipeline.positioning.track_motion import BIASES, REST, VX, State
+from pipeline.positioning.track_settings import TrackSettings
+from pipeline.positioning.tracker import Tracker
+from pipeline.positioning.trilateration import SolverSettings
+from pipeline.site import Anchor, Site
+from pipeline.transforms.tag_groups import TagStates, tag_group, timer_at
+from pipeline.transforms.track import Memory, TrackFn
+from pipeline.transforms.track_state import VERSION, from_bytes, to_bytes
+from pipeline.wire.solved import pack_solved
+from pipeline.wire.state_pb2 import TrackState
+from tests.readings import reading, us
+from tests.test_tag_groups import ListBag, OneTimer
+
+TAG = "0003FFDDEEFF0001"
+EXPIRY_US = 60_000_000
+# Written by the first version that kept tracks. Whoever has to change these lines loses what sites have saved, and has
+# to raise VERSION.
+GOLDEN = (
+    "080110e0d6eeefcbc7850318f0f7fdefcbc7850322189a9999999999f13f9a999999999901c0333333333333d33f2a140000"
+    "00000000003e0000803e0000c03e0000003f3290010000803c0000003d0000403d0000803d0000a03d0000c03d0000e03d00"
+    "00003e0000103e0000203e0000303e0000403e0000503e0000603e0000703e0000803e0000883e0000903e0000983e0000a0"
+    "3e0000a83e0000b03e0000b83e0000c03e0000c83e0000d03e0000d83e0000e03e0000e83e0000f03e0000f83e0000003f00"
+    "00043f0000083f00000c3f0000103f3a380000000000408f40abaaaaaaaa428f405555555555458f400000000000488f40ab"
+    "aaaaaaaa4a8f4055555555554d8f400000000000508f4042024130420241314d0000c03f"
+)
+
+
+def sample() -> Track:
+    """A track whose every number is its own."""
+    size = BIASES + 2
+    cov = np.zeros((size, size))
+    rows, columns = np.tril_indices(size)
+    cov[rows, columns] = cov[columns, rows] = np.arange(1.0, rows.size + 1) / 64
+    rest = 1000.0 + np.arange(REST) / 3
+    mean = np.array([1.1, -2.2, 0.3, *(np.arange(size - VX) / 8)])
+    return Track(us(1.5), us(1.75), State(mean, cov, rest), ["A0", "A1"], parted=1.5)
+
+
+def assert_equal(one: Track | None, other: Track | None) -> None:
+    assert one is not None
+    assert other is not None
+    for name in ("at_us", "clock_us", "anchors", "parted"):
+        assert getattr(one, name) == getattr(other, name)
+    for part, other_part in zip(one.state, other.state, strict=True):
+        np.testing.assert_array_equal(part, other_part, strict=True)
+
+
+def hall(count: int) -> Site:
+    """A hall with so many anchors around it, named as real ones."""
+    angles = [2 * math.pi * number / count for number in range(count)]
+    ids = [f"00112233445566{number:02X}" for number in range(count)]
+    anchors = [
+        Anchor(anchor, 15 * math.cos(angle), 10 * math.sin(angle)) for anchor, angle in zip(ids, angles, strict=True)
+    ]
+    return Site("hall", {anchor.id: anchor for anchor in anchors})
+
+
+def blink(site: Site, at_s: float, place: tuple[float, float] = (2.0, 1.0)) -> Solved:
+    """What all anchors of a site measure of a tag, solved."""
+    readings = [
+        reading(anchor.id, at_s, tag=TAG, distance_m=math.dist(place, (anchor.x_m, anchor.y_m)), offset=number)
+        for number, anchor in enumerate(site.anchors.values())
+    ]
+    return solve(Group(TAG, readings), site, SolverSettings())
+
+
+def tracked(site: Site, blinks: int) -> Track:
+    """The track of a tag that walks."""
+    tracker = Tracker(site, TrackSettings())
+    track: Track | None = None
+    for number in range(blinks):
+        track, outcome = tracker.take(track, blink(site, 0.2 * number, (2.0 + 0.2 * number, 1.0)))
+        assert isinstance(outcome, Position)
+    assert track is not None
+    return track
+
+
+def test_golden_bytes() -> None:
+    assert to_bytes(sample()).hex() == GOLDEN
+    assert_equal(from_bytes(bytes.fromhex(GOLDEN)), sample())
+
+
+singles = st.floats(width=32, allow_nan=False)
+doubles = st.floats(allow_nan=False)
+
+
+@given(st.integers(0, MAX_BIASES), st.data())
+def test_nothing_is_lost_on_the_way(biases: int, data: st.DataObject) -> None:
+    size = BIASES + biases
+    place_m = data.draw(arrays(np.float64, VX, elements=doubles))
+    others = data.draw(arrays(np.float64, size - VX, elements=singles))
+    lower = np.tril(data.draw(arrays(np.float64, (size, size), elements=singles)))
+    track = Track(
+        data.draw(st.integers(-(2**63), 2**63 - 1)),
+        data.draw(st.integers(-(2**63), 2**63 - 1)),
+        State(
+            np.concatenate([place_m, others]),
+            np.where(np.tri(size, dtype=bool), lower, lower.T),
+            data.draw(arrays(np.float64, REST, elements=doubles)),
+        ),
+        [f"A{number}" for number in range(biases)],
+        data.draw(singles),
+    )
+    assert_equal(from_bytes(to_bytes(track)), track)
+
+
+@pytest.mark.parametrize("blinks", [1, 2, 10, 40])
+def test_a_track_continues_alike_whether_or_not_it_has_been_written_down(blinks: int) -> None:
+    site = hall(8)
+    track = tracked(site, blinks)
+    written = from_bytes(to_bytes(track))
+    assert_equal(written, track)
+    tracker, following = Tracker(site, TrackSettings()), blink(site, 0.2 * blinks, (2.0 + 0.2 * blinks, 1.0))
+    assert tracker.take(written, following)[1] == tracker.take(track, following)[1]
+    assert_equal(written, track)
+
+
+def test_no_bytes_and_those_of_another_version_are_no_track() -> None:
+    assert from_bytes(b"") is None
+    for version in (0, VERSION + 1):
+        other = TrackState.FromString(bytes.fromhex(GOLDEN))
+        other.version = version
+        assert from_bytes(other.SerializeToString()) is None
+
+
+def test_eight_anchors_take_little_room() -> None:
+    assert len(to_bytes(tracked(hall(8), 40))) <= 1024
+
+
+def test_room_grows_no_faster_than_anchors_and_is_bounded() -> None:
+    sizes = {count: len(to_bytes(tracked(hall(count), 10))) for count in (8, 12, 16, 32)}
+    assert sizes[12] <= 1.5 * sizes[8]
+    assert sizes[16] <= sizes[12] + 16
+    assert sizes[32] <= sizes[12] + 16
+
+
+class Stage:
+    """The stage with state and timer as a runner keeps them, for one tag."""
+
+    def __init__(self, site: Site, *, strict: bool = True) -> None:
+        self.bag, self.timer = ListBag(), OneTimer()
+        self._fn = TrackFn(lambda: site, TrackSettings(), Memory(EXPIRY_US, EXPIRY_US, is_cleared=True), strict=strict)
+        self._fn.setup()
+
+    def take(self, *solved: Solved) -> list[Position | Rejected]:
+        element = (tag_group(TAG), pack_solved(solved))
+        outcomes: list[Any] = list(self._fn.process(element, self.bag, self.timer))
+        return [outcome.value if isinstance(outcome, TaggedOutput) else outcome for outcome in outcomes]
+
+    def fire(self, at_us: int) -> None:
+        self._fn.forget(timer_at(at_us), self.bag, self.timer)
+
+    @property
+    def state(self) -> bytes:
+        return TagStates(self.bag).get(TAG)
+
+
+def reasons(outcomes: Sequence[Position | Rejected]) -> list[str]:
+    return [outcome.reason for outcome in outcomes if isinstance(outcome, Rejected)]
+
+
+def test_a_timer_forgets_a_silent_tag_and_none_before_its_time() -> None:
+    stage, site = Stage(hall(8)), hall(8)
+    stage.take(blink(site, 0.0))
+    assert stage.timer.at is not None
+    assert stage.timer.at.micros >= us(60.0)
+    stage.fire(us(59.0))
+    assert stage.state
+    stage.fire(stage.timer.at.micros)
+    assert stage.state == b""
+    assert stage.timer.at is None
+    stage.fire(us(3600.0))  # once more, for nothing
+    assert stage.state == b""
+
+
+def two_of(solved: Solved) -> Solved:
+    return Solved(solved.tag, solved.readings[:2], None, "too_few_anchors", "2 of 3 anchors in time")
+
+
+@pytest.mark.parametrize(("silent_s", "is_known"), [(1.0, True), (59.9, True), (60.0, False), (3600.0, False)])
+def test_a_record_forgets_a_silent_tag_where_no_timer_has(silent_s: float, *, is_known: bool) -> None:
+    site = hall(8)
+    stage = Stage(site)
+    stage.take(blink(site, 0.0))
+    outcomes = stage.take(two_of(blink(site, silent_s)))
+    assert reasons(outcomes) == ([] if is_known else ["too_few_anchors"] * 2)
+    assert bool(stage.state) is is_known
+
+
+def test_a_group_refused_before_any_fix_leaves_no_state() -> None:
+    stage = Stage(hall(8))
+    assert reasons(stage.take(two_of(blink(hall(8), 0.0)))) == ["too_few_anchors"] * 2
+    assert stage.state == b""
+    assert stage.timer.at is None
+
+
+def test_an_unexpected_error_leaves_the_track_as_it_was() -> None:
+    """The tracker's map lacks an anchor that the solver's has, as when it is changed while workers start."""
+    site, larger = hall(8), Site("larger", {**hall(8).anchors, "NEW": Anchor("NEW", 3.0, 3.0)})
+    stage, calm = Stage(site, strict=False), Stage(site)
+    first, second = blink(site, 0.0), blink(site, 1.0)
+    stumbles = blink(larger, 0.5)
+    stage.take(first)
+    calm.take(first)
+    before = stage.state
+    assert reasons(stage.take(stumbles)) == ["internal_error"] * 9
+    assert stage.state == before
+    assert stage.take(stumbles, second)[9:] == calm.take(second)
+    assert stage.state == calm.state
+    with pytest.raises(KeyError, match="NEW"):
+        calm.take(stumbles)
+
+
+def test_an_unexpected_error_at_a_tags_first_group_leaves_no_track() -> None:
+    stage = Stage(hall(8), strict=False)
+    larger = Site("larger", {**hall(8).anchors, "NEW": Anchor("NEW", 3.0, 3.0)})
+    assert reasons(stage.take(blink(larger, 0.0))) == ["internal_error"] * 9
+    assert stage.state == b""
+
+
+def test_a_track_of_another_version_is_begun_anew() -> None:
+    site = hall(8)
+    stage, new = Stage(site), Stage(site)
+    old = TrackState(version=VERSION + 1)
+    states = TagStates(stage.bag)
+    states.put(TAG, us(60.0), old.SerializeToString())
+    states.commit(stage.timer)
+    assert stage.take(blink(site, 1.0)) == new.take(blink(site, 1.0))
+    assert stage.state == new.state
