@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import math
 import os
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +23,10 @@ LOGS = Path(os.environ.get("BEAM_RTLS_LOGS") or Path(__file__).parents[2] / "sha
 
 
 class Log(NamedTuple):
-    """A log, the height of its tags (m), when to score (s of the log), and the RMSE (m) that it must stay within."""
+    """A log, the height of its tags (m), when to score (s of the log), and the RMSE (m) to stay within.
+
+    It is what was reached when the filter was made, and some hundredths.
+    """
 
     name: str
     tag_height_m: float
@@ -33,43 +35,34 @@ class Log(NamedTuple):
 
 
 BOUNDS = [
-    Log("lias_dyn_fast", 0.97, Window(), 0.095),
-    Log("hyu_los_case1", 1.13, Window(52.13, 191.88), 0.90),
-    Log("hyu_los_case2", 1.14, Window(51.00, 197.87), 0.75),
-    Log("hyu_nlos_case1", 1.13, Window(55.00, 224.25), 0.85),
-    Log("hyu_nlos_case2", 1.08, Window(61.37, 217.75), 0.90),
+    Log("lias_dyn_fast", 0.97, Window(), 0.072),
+    Log("hyu_los_case1", 1.13, Window(52.13, 191.88), 0.68),
+    Log("hyu_los_case2", 1.14, Window(51.00, 197.87), 0.71),
+    Log("hyu_nlos_case1", 1.13, Window(55.00, 224.25), 0.66),
+    Log("hyu_nlos_case2", 1.08, Window(61.37, 217.75), 0.69),
 ]
 MAX_SHARE_WITHOUT_ANSWER = 0.02
 COVERAGE_WITHIN = 0.20
 """How far the shares within 1 and 2 sigma may be from the expected, for each log …"""
 POOLED_COVERAGE_WITHIN = 0.10
 """… and for the positions of all logs together."""
-MAX_SECONDS = 60.0
-"""For the 32,373 readings of the longest log."""
 
 each_log = pytest.mark.parametrize("log", BOUNDS, ids=lambda log: log.name)
 
 
-class Played(NamedTuple):
-    score: Score
-    seconds: float
-
-
 @functools.cache
-def play(log: Log) -> Played:
+def play(log: Log) -> Score:
     directory = LOGS / log.name
     if not directory.is_dir():
         pytest.skip(f"no real logs: {directory} is missing; set BEAM_RTLS_LOGS to where they are")
-    began = time.monotonic()
     site = SiteFile(directory / "anchors.csv", log.tag_height_m)
     replayed = replay(read_ranges(directory / "ranges.csv"), site, GraphSettings(strict=True))
-    scored = score(replayed, read_truth(directory / "truth.csv"), log.window)
-    return Played(scored, time.monotonic() - began)
+    return score(replayed, read_truth(directory / "truth.csv"), log.window)
 
 
 @each_log
 def test_error(log: Log) -> None:
-    scored = play(log).score
+    scored = play(log)
     assert scored.scored > 0
     assert scored.without_truth == 0
     assert scored.rmse_m is not None
@@ -78,14 +71,14 @@ def test_error(log: Log) -> None:
 
 @each_log
 def test_groups_have_an_answer(log: Log) -> None:
-    share = play(log).score.share_without_answer
+    share = play(log).share_without_answer
     assert share is not None
     assert share <= MAX_SHARE_WITHOUT_ANSWER
 
 
 @each_log
 def test_accuracy_is_honest(log: Log) -> None:
-    scored = play(log).score
+    scored = play(log)
     below_1, below_2 = shares([scored])
     assert scored.accuracy.positions_with_covariance == scored.scored
     assert below_1 == pytest.approx(EXPECTED_BELOW_1, abs=COVERAGE_WITHIN)
@@ -93,13 +86,9 @@ def test_accuracy_is_honest(log: Log) -> None:
 
 
 def test_accuracy_is_honest_over_all_logs() -> None:
-    below_1, below_2 = shares([play(log).score for log in BOUNDS])
+    below_1, below_2 = shares([play(log) for log in BOUNDS])
     assert below_1 == pytest.approx(EXPECTED_BELOW_1, abs=POOLED_COVERAGE_WITHIN)
     assert below_2 == pytest.approx(EXPECTED_BELOW_2, abs=POOLED_COVERAGE_WITHIN)
-
-
-def test_the_longest_log_is_replayed_in_a_minute() -> None:
-    assert play(BOUNDS[0]).seconds < MAX_SECONDS
 
 
 def shares(scores: list[Score]) -> tuple[float, float]:

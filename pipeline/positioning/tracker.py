@@ -170,12 +170,13 @@ def track_time_us(reading: Reading) -> int:
     """Return when a range was measured, as well as can be known.
 
     It was no later than Kafka had it, whatever an anchor's clock says. A time in whole seconds tells no more than the
-    second (the anchors of this system send nothing finer): then Kafka's time does, up to a second after that second.
+    second (the anchors of this system send nothing finer): then Kafka's time does, if it is no more than a second after
+    that second.
     """
-    measured_at_us = reading.measured_at_us
-    if measured_at_us % _SECOND_US == 0:
-        measured_at_us += 2 * _SECOND_US
-    return min(measured_at_us, reading.kafka_time_us)
+    measured_at_us, kafka_time_us = reading.measured_at_us, reading.kafka_time_us
+    if measured_at_us % _SECOND_US == 0 and kafka_time_us <= measured_at_us + 2 * _SECOND_US:
+        return kafka_time_us
+    return min(measured_at_us, kafka_time_us)
 
 
 def _conviction(solved: Solved) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import tempfile
 from collections import Counter
@@ -15,9 +16,11 @@ from pipeline.replay.log import EPOCH_US
 from pipeline.settings import GraphSettings
 from pipeline.site import SiteSource
 
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
+
 
 class Estimate(NamedTuple):
-    """A position as it came out. ``time_us``: the newest time of its readings, exact, in microseconds of the log.
+    """A position as it came out. ``time_us``: the time that it is for, in microseconds of the log.
 
     The frame is the site's. ``cov_m2`` is the horizontal covariance (xx, xy, yy), None where none is given; ``nis`` and
     ``nis_dof`` are as in ``pipeline.model.Position``. ``rows`` are the rows of the log that it was made of.
@@ -95,10 +98,13 @@ def _placed(value: dict[str, Any], times_us: Mapping[int, int]) -> tuple[Estimat
     """Return an ``out_data`` value as an estimate and as the log has it.
 
     Its own time has milliseconds only, while a log may tell its readings apart by microseconds: the exact time is that
-    of the rows. A row's measured time is its Kafka time (see ``read_ranges``), also where it was replaced by that.
+    of the newest row, unless the track was already further. A row's measured time is its Kafka time (see
+    ``read_ranges``), also where it was replaced by that.
     """
     rows = frozenset(offset for _, offset in value["records"])
-    time_us = max(times_us[row] for row in rows)
+    stated = dt.datetime.fromisoformat(value["timestamp_generated"].replace("Z", "+00:00"))  # Python 3.10 knows no Z
+    stated_us = (stated - _EPOCH) // dt.timedelta(microseconds=1) - EPOCH_US
+    time_us = max(stated_us, *(times_us[row] for row in rows))
     covariance = tuple(value.get(name) for name in ("cov_xx", "cov_xy", "cov_yy"))
     estimate = Estimate(
         tag=value["tagid"],

@@ -38,7 +38,7 @@ def encode_position(position: Position) -> tuple[bytes, bytes]:
         "sigma_z": None if position.var_zz_m2 is None else math.sqrt(position.var_zz_m2),
         "speed": position.speed_m_s,
         "course": position.course_deg,
-        "timestamp_generated": iso_utc(position.at_us, "microseconds"),
+        "timestamp_generated": iso_utc(position.at_us),
         "anchors": [reading.anchor for reading in readings if reading.anchor not in refused],
         "anchors_refused": list(position.refused),
         "residual": position.residual_m,
@@ -75,10 +75,10 @@ def encode_rejected(rejected: Rejected, topic: str) -> tuple[bytes, bytes]:
     return (rejected.tag or "").encode(), orjson.dumps(value)
 
 
-def iso_utc(time_us: int, precision: str = "milliseconds") -> str:
-    """Return a time in ISO 8601, UTC."""
+def iso_utc(time_us: int) -> str:
+    """Return a time in ISO 8601, UTC, with milliseconds."""
     moment = _EPOCH + dt.timedelta(microseconds=time_us)
-    return moment.isoformat(timespec=precision).removesuffix("+00:00") + "Z"
+    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def _accuracy_m(position: Position) -> float | None:
