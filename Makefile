@@ -28,6 +28,8 @@ BRIDGE := tests/integration/bridge
 export BEAM_RTLS_TOOLS := $(CURDIR)/$(TOOLS)
 
 VENV_STAMP := $(VENV)/.installed
+# Of the solver and the filter, compiled; it goes when what was compiled does (clean).
+KERNELS_STAMP := $(VENV)/.compiled
 JAVA_SIDE_STAMP := $(TOOLS)/beam-$(BEAM_VERSION).stamp
 BROKER_STAMP := $(TOOLS)/broker.stamp
 # Of the minor version that Beam's runner is built for: it goes to the pom as well.
@@ -56,20 +58,20 @@ see_log = { tail -n 20 '$(LOGS)/$(1).log' >&2; echo '[$(1)] failed; the whole lo
 help: ## this list
 	@echo 'beam-rtls (Apache Beam $(BEAM_VERSION)); needs python3 3.10+, java 17+ and mvn; go is of use, for the tests it is needed, and so are node and npm'
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo 'run-direct: DURATION=60 SITE=anchors/demo.yaml TAGS=10 MODE=round|three SIMULATE="simulator options"'
 	@echo '            KAFKA_PORT=19092 KAFKA_CONTROLLER_PORT=19093 EXPANSION_PORT=18097'
 	@echo 'run-flink:  the same, and PARALLELISM=2 BACKEND=hashmap|rocksdb SAVEPOINT=path'
 	@echo '            FLINK_MASTER=host:port KAFKA_BOOTSTRAP=host:port KAFKA_OUT_BOOTSTRAP=host:port WORKER_POOL=host:port'
 	@echo '            FLINK_PORT=18081 FLINK_RPC_PORT=16123 WORKER_POOL_PORT=50000'
-	@echo 'faults:     ARGS="--help" tells'
+	@echo 'faults, bench-positioning: ARGS="--help" tells'
 	@echo 'test:       ARGS="-k name"'
 
 # --- what it takes -------------------------------------------------------------------------------------------------
 
 .PHONY: venv jars flink prism kubernetes setup
-venv: $(VENV_STAMP) ## the virtual environment .venv with the package in it
+venv: $(KERNELS_STAMP) ## the virtual environment .venv with the package in it, its solver and filter compiled
 jars: $(JAVA_SIDE_STAMP) $(BROKER_STAMP) ## the Java side of Beam (KafkaIO, Flink runner), and a Kafka broker
 flink: $(FLINK_STAMP) ## a Flink distribution
 prism: $(PRISM_STAMP) ## Prism, Beam's local runner for streaming
@@ -90,6 +92,13 @@ $(VENV_STAMP): setup.py pyproject.toml constraints.txt $(wildcard proto/*.proto)
 		| while IFS= read -r line; do case "$$line" in *Downloading*|Building*|Installing*|Successfully*) \
 			echo "[venv] $${line:0:90}";; esac; done \
 		|| $(call see_log,venv)
+	@touch $@
+
+# What a change of makes them new is what pipeline/positioning/compiled.py looks at.
+$(KERNELS_STAMP): $(VENV_STAMP) pipeline/positioning/compiled.py $(wildcard pipeline/site*.py) $(shell grep -l '^@compiled' pipeline/positioning/*.py)
+	@mkdir -p $(LOGS)
+	@$(call say,venv,compiling the solver and the filter (a minute the first time))
+	@$(VENV_PYTHON) -m pipeline.positioning.warm_up >$(LOGS)/kernels.log 2>&1 || $(call see_log,kernels)
 	@touch $@
 
 define need_java
@@ -186,7 +195,7 @@ $(BRIDGE_STAMP): $(BRIDGE)/package.json
 
 # --- what to do with it --------------------------------------------------------------------------------------------
 
-.PHONY: run-direct run-flink faults test lint
+.PHONY: run-direct run-flink faults test bench-positioning lint
 run-direct: venv jars prism ## Kafka, simulator, pipeline and a live table; until Ctrl-C or for DURATION seconds
 	@exec $(VENV_PYTHON) -m runners.direct $(ARGS)
 
@@ -199,14 +208,17 @@ faults: venv jars flink ## kill what can be killed while readings stream in, and
 test: setup kubernetes $(BRIDGE_STAMP) | $(filter lint,$(MAKECMDGOALS)) ## all tests, those on real Kafka too
 	@$(VENV_PYTHON) -m pytest $(ARGS)
 
-lint: venv ## ruff and mypy
+bench-positioning: venv ## how long grouping, solving and tracking take a reading, on one core
+	@exec $(VENV_PYTHON) -m benchmarks.positioning $(ARGS)
+
+lint: $(VENV_STAMP) ## ruff and mypy
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 
 .PHONY: clean distclean
 clean: ## remove what building and testing leave behind
-	@rm -rf build dist *.egg-info runners/*/target .pytest_cache .mypy_cache .ruff_cache .hypothesis $(TOOLS)/run-* $(TOOLS)/faults $(TOOLS)/flink-state
+	@rm -rf build dist *.egg-info runners/*/target .pytest_cache .mypy_cache .ruff_cache .hypothesis $(TOOLS)/run-* $(TOOLS)/faults $(TOOLS)/flink-state $(KERNELS_STAMP)
 	@find . -path ./$(VENV) -prune -o -path ./$(BRIDGE)/node_modules -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## remove the virtual environment and all tools as well

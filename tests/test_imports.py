@@ -14,7 +14,9 @@ from pipeline.commands import COMMANDS
 
 ROOT = Path(__file__).parent.parent
 
-# What each room may import of ours. A room is a folder, or a file at the top, of pipeline/ or of runners/.
+HOUSES = ("pipeline", "runners", "benchmarks")
+
+# What each room may import of ours. A room is a folder, or a file at the top, of a house.
 MAY_IMPORT = {
     "__init__": set(),
     "model": set(),
@@ -62,6 +64,9 @@ MAY_IMPORT = {
         *("runners.processes", "runners.session", "runners.variables", "runners.direct", "runners.flink"),
         *("commands.arguments", "flink_rest", "model", "site", "wire", "settings", "graph", "replay"),
     },
+    "benchmarks.__init__": set(),
+    "benchmarks.readings": {"model", "site"},
+    "benchmarks.positioning": {"benchmarks.readings", "model", "site", "positioning", "transforms"},
 }
 
 
@@ -78,15 +83,10 @@ def imported(path: Path) -> set[str]:
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-    return {name.removeprefix("pipeline.") for name in names if name.startswith(("pipeline.", "runners."))}
+    return {name.removeprefix("pipeline.") for name in names if name.partition(".")[0] in HOUSES}
 
 
-FILES = sorted(
-    path
-    for house in ("pipeline", "runners")
-    for path in (ROOT / house).rglob("*.py")
-    if not path.name.endswith("_pb2.py")
-)
+FILES = sorted(path for house in HOUSES for path in (ROOT / house).rglob("*.py") if not path.name.endswith("_pb2.py"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -443,3 +443,111 @@ def test_a_clock_that_is_ahead_does_not_carry_the_track_into_the_future() -> Non
     outcomes = list(play([*blinks, Solved("T", [ahead], None, "too_few_anchors", ""), group((8.0, 6.0), 10.2)]))
     assert error_m(outcomes[-2], (8.0, 6.0)) < 0.05
     assert position(outcomes[-1]).at_us == us(10.2001)
+
+
+@pytest.mark.parametrize("speed_m_s", [7.0, 9.5])
+def test_a_fast_tag_keeps_its_track(speed_m_s: float) -> None:
+    site = site_of([(0.0, 0.0), (200.0, 0.0), (200.0, 60.0), (0.0, 60.0), (100.0, 0.0), (100.0, 60.0)], z_m=None)
+    outcomes = list(play([group((10 + speed_m_s * at_s, 25.0), at_s, site=site) for at_s in times(80)], site))
+    assert [position(one).nis for one in outcomes].count(None) == 1  # the start
+    assert position(outcomes[-1]).speed_m_s == pytest.approx(speed_m_s, abs=0.3)
+
+
+def test_groups_of_the_past_neither_end_a_track_nor_set_it_back() -> None:
+    blinks = [group((2.0 + 1.5 * at_s, 7.0), at_s) for at_s in times(30)]
+    late = [group((2.0 + 1.5 * at_s, 7.0), at_s) for at_s in (0.0, 0.2, 0.4, 3.8, 4.0, 4.2, 4.4)]
+    outcomes = list(play([*blinks, *late]))[30:]
+    assert all(isinstance(one, list) for one in outcomes[:3])
+    assert {position(one).at_us for one in outcomes[3:]} == {us(5.8001)}
+
+
+HIGH_AND_LOW = [(0, 0, 5), (20, 0, 1), (20, 15, 5), (0, 15, 1), (10, 0, 6), (10, 15, 0.5)]
+
+
+def test_a_track_begun_by_three_ranges_solves_for_the_height_too() -> None:
+    anchors = {f"A{number}": Anchor(f"A{number}", *place) for number, place in enumerate(HIGH_AND_LOW)}
+    site = Site("hall", anchors, tag_height_range_m=(0.0, 4.0))
+
+    def blink(at_s: float, names: Iterable[str]) -> Solved:
+        readings = [
+            reading(name, at_s + 0.0001, distance_m=math.dist(HIGH_AND_LOW[int(name[1])], (8.0, 6.0, 2.0)))
+            for name in names
+        ]
+        return solve(Group("T", readings), site, SolverSettings())
+
+    outcomes = list(play([blink(at_s, list(anchors)[: 3 if at_s == 0 else 6]) for at_s in times(30)], site))
+    last = position(outcomes[-1])
+    assert last.z_m == pytest.approx(2.0, abs=0.05)
+    assert last.var_zz_m2 is not None
+
+
+def test_the_height_stays_within_its_range() -> None:
+    """Under a flat ceiling the ranges are the same above it and below."""
+    random = np.random.default_rng(5)
+    site = replace(HALL, tag_height_m=None, tag_height_range_m=(0.0, 2.5))
+    tag = (8.0, 6.0, 2.3)
+    blinks = []
+    for at_s in times(200):
+        readings = [
+            reading(name, at_s + 0.0001, distance_m=math.dist((*place, 2.5), tag) + 0.1 * random.standard_normal())
+            for name, place in zip(HALL.anchors, CORNERS, strict=True)
+        ]
+        blinks.append(solve(Group("T", readings), site, SolverSettings()))
+    heights = [one.z_m for one in play(blinks, site) if isinstance(one, Position)]
+    assert len(heights) > 100
+    assert all(z_m is not None and 0.0 <= z_m <= 2.5 for z_m in heights)
+
+
+def test_a_changed_tag_height_is_taken_up_and_the_biases_are_kept() -> None:
+    errors_m = dict.fromkeys(HALL.anchors, 0.2)
+    tracker, track = Tracker(HALL, TrackSettings()), None
+    for at_s in times(100):
+        track, _ = tracker.take(track, group(walk(at_s), at_s, errors_m=errors_m))
+    assert track is not None
+    lower = replace(HALL, tag_height_m=0.3)
+    track, outcome = Tracker(lower, TrackSettings()).take(track, group((8.0, 6.0), 20.5, site=lower, errors_m=errors_m))
+    assert position(outcome).z_m == 0.3
+    assert error_m(outcome, (8.0, 6.0)) < 0.05
+    assert track is not None
+    assert track.state.mean[motion.OFFSET] == pytest.approx(0.2, abs=0.05)
+
+
+def test_an_anchor_of_which_little_is_known_is_trusted_little() -> None:
+    doubtful = {**HALL.anchors, "A0": replace(HALL.anchors["A0"], bias_sigma_m=1.0)}
+    errors_m = {"A0": 0.6}
+
+    def mean_error_m(site: Site) -> float:
+        five = ["A0", "A1", "A2", "A3", "A4"]
+        blinks = [group(walk(at_s), at_s, site=site, anchors=five, errors_m=errors_m) for at_s in times(60)]
+        return float(np.mean([error_m(one, walk(at)) for one, at in zip(play(blinks, site), times(60), strict=True)]))
+
+    assert mean_error_m(replace(HALL, anchors=doubtful)) < 0.8 * mean_error_m(HALL)
+
+
+def test_accuracy_at_rest_is_honest_about_biases_that_are_not_learnt() -> None:
+    """Still tags, biases of 0.1 to 0.3 m a pair, noise 0.05 m: no more than the expected share is further off."""
+    random = np.random.default_rng(6)
+    within_2 = []
+    for _ in range(40):
+        place = (random.uniform(3.0, 17.0), random.uniform(3.0, 12.0))
+        biases_m = {name: random.uniform(0.1, 0.3) for name in HALL.anchors}
+        blinks = []
+        for at_s in times(60):
+            noise = {name: bias_m + 0.05 * random.standard_normal() for name, bias_m in biases_m.items()}
+            blinks.append(group(place, at_s, errors_m=noise))
+        found = position(list(play(blinks))[-1])
+        cov = np.array([[found.cov_xx_m2, found.cov_xy_m2], [found.cov_xy_m2, found.cov_yy_m2]])
+        error = np.array([found.x_m - place[0], found.y_m - place[1]])
+        within_2.append(float(error @ np.linalg.solve(cov, error)) < 4.0)
+    assert np.mean(within_2) > 0.77
+
+
+def test_three_anchors_near_one_line_do_not_start_a_track_on_the_wrong_side() -> None:
+    site = site_of([(0.0, 0.0), (10.0, 0.6), (20.0, 0.0)], z_m=None)
+    random = np.random.default_rng(7)
+    wrong = 0
+    for _ in range(200):
+        noise = {name: 0.1 * random.standard_normal() for name in site.anchors}
+        (outcome,) = play([group((5.0, 2.0), 0.0, site=site, errors_m=noise)], site)
+        wrong += isinstance(outcome, Position) and error_m(outcome, (5.0, 2.0)) > 1.5
+    assert wrong <= 4  # noise alone can make the wrong side the better one

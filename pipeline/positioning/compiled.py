@@ -25,14 +25,19 @@ _HERE = Path(__file__).parent
 
 def compiled(kernel: Callable[_Given, _Result]) -> Callable[_Given, _Result]:
     """Return the function, compiled for the types of its arguments when first called."""
-    return cast("Callable[_Given, _Result]", njit(cache=True, error_model="numpy")(kernel))
+    try:
+        made = njit(cache=True, error_model="numpy")(kernel)
+    except RuntimeError:  # there is no place at all that can be written to: each process compiles for itself
+        made = njit(error_model="numpy")(kernel)
+    return cast("Callable[_Given, _Result]", made)
 
 
 def _digest() -> str:
     """Return what changes with any kernel, or with a constant of the site map that is compiled into them."""
     digest = hashlib.blake2b(digest_size=8)
     texts = [source.read_bytes() for source in sorted(_HERE.glob("*.py"))]
-    for text in (*(text for text in texts if b"@compiled" in text), (_HERE.parent / "site.py").read_bytes()):
+    maps = [source.read_bytes() for source in sorted(_HERE.parent.glob("site*.py"))]
+    for text in (*(text for text in texts if b"@compiled" in text), *maps):
         digest.update(text)
     return digest.hexdigest()
 

@@ -23,6 +23,7 @@ FORGET_AFTER_ROUNDS = 3
 NEW_FOR_ROUNDS = 3
 """A tag is new, and its anchors not yet known, until it has had so many rounds."""
 MILLISECOND_US = 1000
+_NEVER_US = 2**62
 MAX_SEEN = 1024
 """Readings remembered per tag to know redelivered ones: 90 anchors at one a second over the lateness bound."""
 
@@ -101,22 +102,31 @@ class Rounds:
     def advance(self, now_us: int, settings: GroupingSettings) -> list[Outcome]:
         """Settle what is due at a Kafka time; harmless if nothing is, and if called again."""
         outcomes: list[Outcome] = []
-        if self.opened_at_us and now_us >= self.opened_at_us + settings.round_wait_us:
-            outcomes.extend(self._close(settings))
-        if not self.opened_at_us:
-            oldest_us = now_us - settings.max_reading_age_us
-            given_up = [reading for reading in self.open.values() if reading.kafka_time_us < oldest_us]
-            given_up.sort(key=lambda one: (one.kafka_time_us, one.anchor))
-            outcomes.extend(self._give_up(reading) for reading in given_up)
-        return outcomes
+        while True:  # one after the other, in the order in which timers would
+            close_at_us, oldest, give_up_at_us = self._next(settings)
+            if min(close_at_us, give_up_at_us) > now_us:
+                return outcomes
+            if oldest is None or close_at_us <= give_up_at_us:
+                outcomes.extend(self._close(settings))
+            else:
+                outcomes.append(self._give_up(oldest))
 
     def due_us(self, settings: GroupingSettings) -> int:
         """Return the Kafka time at which :meth:`advance`, or forgetting the tag, is next due."""
-        if self.opened_at_us:
-            return self.opened_at_us + settings.round_wait_us
-        if self.open:
-            return min(reading.kafka_time_us for reading in self.open.values()) + settings.max_reading_age_us + 1
-        return self.clock_us + settings.tag_expiry_us
+        close_at_us, _, give_up_at_us = self._next(settings)
+        due_us = min(close_at_us, give_up_at_us)
+        return due_us if due_us < _NEVER_US else self.clock_us + settings.tag_expiry_us
+
+    def _next(self, settings: GroupingSettings) -> tuple[int, Reading | None, int]:
+        """Return when the round closes, which reading is the next to be given up on, and when that is."""
+        close_at_us, kept_us, waiting = _NEVER_US, settings.max_reading_age_us + 1, list(self.open.values())
+        if self.opened_at_us:  # what was carried over may still find company in the round that is open, but in no other
+            close_at_us, kept_us = self.opened_at_us + settings.round_wait_us, kept_us + settings.round_wait_us
+            waiting = [self.open[anchor] for anchor in self.carried]
+        if not waiting:
+            return close_at_us, None, _NEVER_US
+        oldest = min(waiting, key=lambda one: (one.kafka_time_us, one.anchor))
+        return close_at_us, oldest, oldest.kafka_time_us + kept_us
 
     def is_forgotten(self, now_us: int, settings: GroupingSettings) -> bool:
         """Whether the tag has been silent for so long that nothing of it need be kept."""
@@ -185,6 +195,11 @@ class Rounds:
     def _is_over(self, reading: Reading, settings: GroupingSettings) -> bool:
         """Whether the round would make a group, and a reading is of a later time, by a clock no worse than theirs."""
         if reading.time_replaced or len(self.open) < MIN_ANCHORS:
+            return False
+        if (
+            reading.measured_at_us - min(one.measured_at_us for one in self.open.values())
+            <= settings.max_reading_age_us
+        ):
             return False  # asked of every reading: most rounds need not be sorted for the answer
         together = self._together(settings)
         if len(together) < MIN_ANCHORS:

@@ -147,18 +147,27 @@ def _judged(table: Table, fits: BothSides, odds: float, demands: Demands) -> Out
     if not odds >= CONTRADICTION:
         return _unsolved(CONTRADICTORY, odds, 0.0)
     table, fits = _rescaled(table, fits, demands)
-    best, other = fits.best, fits.other
+    best = fits.best
     information = with_range(linearise(table, best.place).normal, best.place.z, demands)
-    worse = other.chi_square - best.chi_square
-    x, y, z = other.place.x - best.place.x, other.place.y - best.place.y, other.place.z - best.place.z
-    apart = information.xx * x * x + information.yy * y * y + 2.0 * information.xy * x * y
-    apart += information.zz * z * z + 2.0 * z * (information.xz * x + information.yz * y)
-    if not (worse >= AMBIGUOUS_CHI_SQUARE or apart <= _SAME_PLACE_CHI_SQUARE):
-        return _unsolved(TWO_PLACES, math.sqrt(x * x + y * y + z * z), worse)
+    two = _two_places(fits, information)
+    if two.verdict == TWO_PLACES:
+        return two
     covariance = _unknown()
     if len(table) > _LEAST:
         covariance = inverse(information, demands.lowest_z == demands.highest_z)
     return Outcome(SOLVED, 0.0, 0.0, best.place, covariance, residual_rms(table, best.place), gdop)
+
+
+@compiled
+def _two_places(fits: BothSides, information: Symmetric) -> Outcome:
+    """Return the verdict that a second place, beyond the accuracy of the best, fits about as well; else ``SOLVED``."""
+    best, other = fits.best, fits.other
+    worse = other.chi_square - best.chi_square
+    x, y, z = other.place.x - best.place.x, other.place.y - best.place.y, other.place.z - best.place.z
+    apart = information.xx * x * x + information.yy * y * y + 2.0 * information.xy * x * y
+    apart += information.zz * z * z + 2.0 * z * (information.xz * x + information.yz * y)
+    is_one = worse >= AMBIGUOUS_CHI_SQUARE or apart <= _SAME_PLACE_CHI_SQUARE
+    return _unsolved(SOLVED if is_one else TWO_PLACES, math.sqrt(x * x + y * y + z * z), worse)
 
 
 @compiled
@@ -189,6 +198,10 @@ def _three(table: Table, demands: Demands) -> Outcome:
     gdop = dilution(table, place, demands)
     if not max(gdop, closed_form_dilution) <= demands.max_gdop:
         return _unsolved(DILUTED, max(gdop, closed_form_dilution), 0.0)
+    fits = both_sides(table, demands.lowest_z, demands.highest_z)
+    two = _two_places(fits, linearise(table, fits.best.place).normal)
+    if two.verdict == TWO_PLACES:
+        return two
     return Outcome(SOLVED, 0.0, 0.0, place, _unknown(), residual, gdop)
 
 

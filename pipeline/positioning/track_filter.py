@@ -23,6 +23,9 @@ from pipeline.positioning.track_motion import (
     IS_STILL,
     OFFSET,
     SINCE,
+    STOP_XX,
+    STOP_XY,
+    STOP_YY,
     VARIANCE,
     WHERE_X,
     WHERE_Y,
@@ -80,12 +83,14 @@ def advance(state: State, ranges: Ranges, elapsed_s: float, conviction: float, m
 @compiled
 def follow(state: State, ranges: Ranges, elapsed_s: float, conviction: float, model: Model) -> Evidence:
     """Take in a group of a tag that moves."""
-    forget(state, elapsed_s, model)
+    forget(state, elapsed_s, ranges.bias_sigmas_m, model)
     move(state, elapsed_s, model)
     before, weights = copy(state), ranges.weights.copy()
     found = take(state, ranges, model, state.mean.size)
     count = ranges.ranges_m.size
-    if count < _LEAST or np.sum(ranges.weights) > _TRUST * count:
+    if count < _LEAST:
+        return found
+    if np.sum(ranges.weights) > _TRUST * count:
         state.rest[DOUBTS] = 0.0
         return found
     state.rest[DOUBTS] += 1.0
@@ -104,13 +109,15 @@ def hold(state: State, ranges: Ranges, elapsed_s: float, conviction: float, mode
     A tag at rest meets the same errors again and again: of offset and biases it learns nothing.
     """
     moving = copy(state)
-    moving_ranges = Ranges(ranges.lag_s, ranges.anchors, ranges.ranges_m, ranges.slots, ranges.weights.copy())
+    weights = ranges.weights.copy()
     loosen(moving, model.still_radius_m, model.start_speed_m_s)
-    forget(moving, elapsed_s, model)
+    forget(moving, elapsed_s, ranges.bias_sigmas_m, model)
     move(moving, elapsed_s, model)
-    moving_found = take(moving, moving_ranges, model, moving.mean.size)
+    moving_found = take(moving, ranges, model, moving.mean.size)
+    moving_weights = ranges.weights.copy()
 
-    forget(state, elapsed_s, model)
+    ranges.weights[:] = weights
+    forget(state, elapsed_s, ranges.bias_sigmas_m, model)
     stand(state, elapsed_s, model)
     found = take(state, ranges, model, OFFSET)
 
@@ -121,7 +128,7 @@ def hold(state: State, ranges: Ranges, elapsed_s: float, conviction: float, mode
     if state.rest[EVIDENCE] <= model.moving_evidence:
         return found
     assign(state, moving)
-    ranges.weights[:] = moving_ranges.weights
+    ranges.weights[:] = moving_weights
     limit_speed(state, model)
     state.rest[:] = 0.0
     return moving_found
@@ -141,4 +148,5 @@ def watch_rest(state: State, elapsed_s: float, model: Model) -> None:
         rest[WHERE_X], rest[WHERE_Y], rest[VARIANCE], rest[SINCE] = mean[X], mean[Y], variance_m2, 0.0
     elif rest[SINCE] >= model.still_after_s:
         rest[IS_STILL], rest[EVIDENCE] = 1.0, 0.0
+        rest[STOP_XX], rest[STOP_XY], rest[STOP_YY] = cov[X, X], cov[X, Y], cov[Y, Y]
         stop(state)

@@ -26,8 +26,8 @@ from pipeline.positioning.compiled import compiled
 
 X, Y, Z, VX, VY, OFFSET, BIASES = range(7)
 
-IS_STILL, EVIDENCE, WHERE_X, WHERE_Y, VARIANCE, SINCE, DOUBTS = range(7)
-REST = 7
+IS_STILL, EVIDENCE, WHERE_X, WHERE_Y, VARIANCE, SINCE, DOUBTS, STOP_XX, STOP_XY, STOP_YY = range(10)
+REST = 10
 
 Floats = NDArray[np.float64]
 Indexes = NDArray[np.int64]
@@ -66,7 +66,8 @@ class State(NamedTuple):
         cov: its covariance (m, m).
         rest: of the tag's standing still (``REST``): whether it does, and the evidence (log-likelihood ratio) that it
             has started; while it moves, a place, the variance of that, and for how long (s) the tag has not left it.
-            And how many groups in a row most ranges of which spoke against the track.
+            Then how many groups in a row most ranges of which spoke against the track; and the covariance of the place
+            when the tag came to rest.
     """
 
     mean: Floats
@@ -97,12 +98,12 @@ def decay(state: State, index: int, kept: float, sigma_m: float) -> None:
 
 
 @compiled
-def forget(state: State, elapsed_s: float, model: Model) -> None:
+def forget(state: State, elapsed_s: float, bias_sigmas_m: Floats, model: Model) -> None:
     """Let offset and biases fade towards what is believed of them without any range."""
     decay(state, OFFSET, math.exp(-elapsed_s / model.offset_memory_s), model.offset_sigma_m)
     kept = math.exp(-elapsed_s / model.bias_memory_s)
     for index in range(BIASES, state.mean.size):
-        decay(state, index, kept, model.bias_sigma_m)
+        decay(state, index, kept, bias_sigmas_m[index - BIASES])
 
 
 @compiled

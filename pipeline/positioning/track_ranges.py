@@ -40,6 +40,7 @@ class Ranges(NamedTuple):
         ranges_m: ranges (n), less what the anchors are calibrated to.
         slots: index (n) of each anchor's bias, or -1 where it has none.
         weights: how far each is trusted (n), above 0 and up to 1; to begin with, and as it was found.
+        bias_sigmas_m: what is believed, without any range, of each bias that the state ends with (standard deviation).
     """
 
     lag_s: Floats
@@ -47,10 +48,11 @@ class Ranges(NamedTuple):
     ranges_m: Floats
     slots: Indexes
     weights: Floats
+    bias_sigmas_m: Floats
 
 
 class Evidence(NamedTuple):
-    """The log-likelihood of a group's ranges, and their normalised innovations squared, with the weights as found."""
+    """The log-likelihood of a group's ranges, and the normalised innovations squared of those not refused."""
 
     likelihood: float
     squares: float
@@ -198,10 +200,7 @@ def take(state: State, ranges: Ranges, model: Model, learnt: int) -> Evidence:
             break
     mean[:] = about
     reduce(cov, crossed, factor, learnt)
-    squares = 0.0
-    for index in range(count):
-        squares += innovations[index] * gains[index]
-    return Evidence(likelihood(spread, innovations, model), squares)
+    return Evidence(likelihood(spread, innovations, model), squares_of_used(spread, innovations, ranges, model))
 
 
 @compiled
@@ -216,6 +215,20 @@ def reduce(cov: Floats, crossed: Floats, factor: Floats, learnt: int) -> None:
                 for index in range(told.shape[0]):
                     cov[row, column] -= told[index, row] * told[index, column]
                 cov[column, row] = cov[row, column]
+
+
+@compiled
+def squares_of_used(spread: Floats, innovations: Floats, ranges: Ranges, model: Model) -> float:
+    """Return the normalised innovations squared, *νᵀ S⁻¹ ν*, of the ranges that are not refused."""
+    used = np.flatnonzero(ranges.weights >= refused_weight(model))
+    factor, whitened = np.empty((used.size, used.size)), innovations[used]
+    for row in range(used.size):
+        for column in range(used.size):
+            factor[row, column] = spread[used[row], used[column]]
+        factor[row, row] += model.range_sigma_m * model.range_sigma_m
+    factorise(factor)
+    whiten(factor, whitened)
+    return float(np.sum(whitened * whitened))
 
 
 @compiled

@@ -72,4 +72,6 @@ class TrackSettings:
     def model(self, site: Site) -> Model:
         """Return what the filter believes on a site."""
         names = [name for name in Model._fields if name != "speed_limit_m_s"]
-        return Model(**{name: float(getattr(self, name)) for name in names}, speed_limit_m_s=site.speed_limit_m_s)
+        return Model(
+            **{name: float(getattr(self, name)) for name in names}, speed_limit_m_s=float(site.speed_limit_m_s)
+        )

@@ -15,9 +15,9 @@ import numpy as np
 from pipeline.model import Fix, Position, Reading, Reason, Rejected, Solved, Stage
 from pipeline.positioning.fix_id import fix_id
 from pipeline.positioning.solve import unanswered
-from pipeline.positioning.track import Track
+from pipeline.positioning.track import Start, Track
 from pipeline.positioning.track_filter import advance
-from pipeline.positioning.track_motion import VX, VY, Floats, X, Y, Z, settle
+from pipeline.positioning.track_motion import VX, VY, X, Y, Z, settle
 from pipeline.positioning.track_ranges import Ranges, refused_weight, take
 from pipeline.positioning.track_settings import TrackSettings
 from pipeline.site import MIN_ANCHORS, Anchor, Site
@@ -30,7 +30,11 @@ _PART_FIXES = 3.0
 """So many fixes in a row against it end a track, or twice as many that are less convincing."""
 _MAX_LAG_US = 3_000_000
 """A range measured longer before the track's time says too little of the place now."""
+_MOST_BIAS_SIGMA_M = 0.2
+"""An anchor that is not where the map has it may be told to have any bias; in a track that would drown what is known."""
 _SECOND_US = 1_000_000
+_UNIFORM = math.sqrt(12.0)
+"""Width of a uniform distribution by its standard deviation."""
 _REST_SPEED_M_S = 0.05
 """Under it a course would be that of the noise."""
 
@@ -55,26 +59,42 @@ class Tracker:
         self._max_sigma_m = settings.max_sigma_m
         self._site = site
         self._places = {anchor.id: _place(anchor, site) for anchor in site.anchors.values()}
+        self._bias_sigmas_m = {
+            anchor.id: max(self._model.bias_sigma_m, min(anchor.bias_sigma_m or 0.0, _MOST_BIAS_SIGMA_M))
+            for anchor in site.anchors.values()
+        }
+        self._heights_m = _heights(site)
 
     def take(self, track: Track | None, solved: Solved) -> tuple[Track | None, Outcome]:
         """Take one group in; return the tag's track, None where it has none, and what the group gave.
 
         The track given is changed; after an exception it is of no use.
         """
-        if track is not None:
+        if track is not None and self._fits_site(track):
             track.parted = self._parted(track, solved)
             if track.parted < _PART_FIXES:
                 return track, self._follow(track, solved)
         if solved.fix is None:
-            return None, unanswered(solved)
+            return track, unanswered(solved)
         return self._start(track, solved, solved.fix)
 
+    def _fits_site(self, track: Track) -> bool:
+        """Whether the track was made for tags of the height that the site map now tells."""
+        if self._heights_m is not None:
+            return bool(track.state.cov[Z, Z] > 0.0)
+        return bool(track.state.cov[Z, Z] == 0.0 and track.state.mean[Z] == (self._site.tag_height_m or 0.0))
+
     def _start(self, old: Track | None, solved: Solved, fix: Fix) -> tuple[Track, Outcome]:
-        readings = solved.readings
-        clock_us = max(reading.kafka_time_us for reading in readings)
-        track = Track.at(fix, max(map(track_time_us, readings)), clock_us, self._model, old)
+        readings, heights_m = solved.readings, self._heights_m
+        start = Start(
+            at_us=max(map(track_time_us, readings)),
+            clock_us=max(reading.kafka_time_us for reading in readings),
+            height_sigma_m=0.0 if heights_m is None else (heights_m[1] - heights_m[0]) / _UNIFORM,
+        )
+        track = Track.at(fix, start, self._model, old)
         ranges = self._ranges(track, readings, fix)
         take(track.state, ranges, self._model, track.state.mean.size)
+        self._keep_height(track)
         settle(track.state)
         return track, self._position(track, solved, fix.refused, _Residuals(None, 0, fix.residual_m))
 
@@ -90,6 +110,7 @@ class Tracker:
         in_time = [reading for reading in readings if track_time_us(reading) >= newest_us - _MAX_LAG_US]
         ranges = self._ranges(track, in_time, solved.fix)
         squares, residual_m = advance(track.state, ranges, elapsed_us / 1e6, _conviction(solved), self._model)
+        self._keep_height(track)
         is_used = ranges.weights >= self._refused_weight
         used = {reading.anchor for reading, one in zip(in_time, is_used, strict=True) if one}
         if not used:
@@ -101,36 +122,49 @@ class Tracker:
 
     def _ranges(self, track: Track, readings: Sequence[Reading], fix: Fix | None) -> Ranges:
         """Return readings as the filter takes them; those that the fix was better without have to convince it."""
-        anchors, refused = self._site.anchors, () if fix is None else fix.refused
-        slots = track.slots([reading.anchor for reading in readings], self._model)
+        refused = () if fix is None else fix.refused
+        slots = track.slots([reading.anchor for reading in readings], self._bias_sigmas_m)
+        places = [self._places[reading.anchor] for reading in readings]
         return Ranges(
-            lag_s=np.array([track.at_us - track_time_us(reading) for reading in readings]) / 1e6,
-            anchors=np.array([self._places[reading.anchor] for reading in readings]),
-            ranges_m=np.array([reading.distance_m - anchors[reading.anchor].bias_m for reading in readings]),
+            lag_s=np.array([(track.at_us - track_time_us(reading)) / 1e6 for reading in readings]),
+            anchors=np.array([place[:3] for place in places]),
+            ranges_m=np.array([one.distance_m - place[3] for one, place in zip(readings, places, strict=True)]),
             slots=np.array(slots),
             weights=np.array([self._refused_weight if one.anchor in refused else 1.0 for one in readings]),
+            # An anchor that has left the map is believed to have no bias.
+            bias_sigmas_m=np.array([self._bias_sigmas_m.get(anchor, 0.0) for anchor in track.anchors]),
         )
+
+    def _keep_height(self, track: Track) -> None:
+        """Turn a height that has passed a bound back: on either side of a ceiling its anchors see the same ranges."""
+        if self._heights_m is None:
+            return
+        lowest_m, highest_m = self._heights_m
+        z_m = track.state.mean[Z]
+        z_m = 2.0 * lowest_m - z_m if z_m < lowest_m else 2.0 * highest_m - z_m if z_m > highest_m else z_m
+        track.state.mean[Z] = min(max(z_m, lowest_m), highest_m)
 
     def _parted(self, track: Track, solved: Solved) -> float:
         """Return how much the last fixes in a row speak against the track, with this one."""
-        fix = solved.fix
-        if fix is None:
+        fix, ahead_us = solved.fix, max(map(track_time_us, solved.readings)) - track.at_us
+        if fix is None or ahead_us < 0:  # of the past, it says nothing of the place now
             return track.parted
-        mean, cov, _ = track.state
-        dx_m, dy_m = fix.x_m - mean[X], fix.y_m - mean[Y]
+        mean, cov = track.state.mean, track.state.cov
+        ahead_s = min(ahead_us / 1e6, self._model.velocity_memory_s)
+        dx_m, dy_m = fix.x_m - mean[X] - ahead_s * mean[VX], fix.y_m - mean[Y] - ahead_s * mean[VY]
         if fix.cov_xx_m2 is None or fix.cov_xy_m2 is None or fix.cov_yy_m2 is None:
             xx, xy, yy = (_UNKNOWN_SIGMA_M * fix.gdop) ** 2 / 2, 0.0, (_UNKNOWN_SIGMA_M * fix.gdop) ** 2 / 2
         else:
             xx, xy, yy = fix.cov_xx_m2, fix.cov_xy_m2, fix.cov_yy_m2
-        elapsed_s = max(0.0, (max(map(track_time_us, solved.readings)) - track.at_us) / 1e6)
-        moved_m2 = (self._model.turn_speed_m_s * elapsed_s) ** 2
+        moved_m2 = (self._model.turn_speed_m_s * ahead_us / 1e6) ** 2
         xx, xy, yy = xx + cov[X, X] + moved_m2, xy + cov[X, Y], yy + cov[Y, Y] + moved_m2
         distance = (dx_m * dx_m * yy - 2 * dx_m * dy_m * xy + dy_m * dy_m * xx) / (xx * yy - xy * xy)
         return track.parted + _conviction(solved) if distance > _PART_SIGMAS**2 else 0.0
 
     def _position(self, track: Track, solved: Solved, refused: Sequence[str], residuals: _Residuals) -> Outcome:
-        mean, cov, _ = track.state
-        sigma_m = math.sqrt((cov[X, X] + cov[Y, Y]) / 2)
+        mean, cov = track.state.mean, track.state.cov
+        cov_xx_m2, cov_xy_m2, cov_yy_m2 = track.cov_m2()
+        sigma_m = math.sqrt((cov_xx_m2 + cov_yy_m2) / 2)
         if sigma_m > self._max_sigma_m:
             detail = f"accuracy is {sigma_m:.3g} m, max_sigma_m is {self._max_sigma_m:g}"
             return _refusal(solved, Reason.DEGENERATE_GEOMETRY, detail)
@@ -144,9 +178,9 @@ class Tracker:
             x_m=float(mean[X]),
             y_m=float(mean[Y]),
             z_m=float(mean[Z]) if is_solved_for_z else self._site.tag_height_m,
-            cov_xx_m2=float(cov[X, X]),
-            cov_xy_m2=float(cov[X, Y]),
-            cov_yy_m2=float(cov[Y, Y]),
+            cov_xx_m2=cov_xx_m2,
+            cov_xy_m2=cov_xy_m2,
+            cov_yy_m2=cov_yy_m2,
             var_zz_m2=float(cov[Z, Z]) if is_solved_for_z else None,
             speed_m_s=speed_m_s,
             course_deg=course_deg if speed_m_s > _REST_SPEED_M_S else None,
@@ -189,9 +223,17 @@ def _conviction(solved: Solved) -> float:
     return 1.0 if len(solved.readings) - 2 * len(solved.fix.refused) > MIN_ANCHORS else 0.5
 
 
-def _place(anchor: Anchor, site: Site) -> Floats:
-    """Return an anchor's place (3); one without a height is at the tags'."""
-    return np.array([anchor.x_m, anchor.y_m, (site.tag_height_m or 0.0) if anchor.z_m is None else anchor.z_m])
+def _place(anchor: Anchor, site: Site) -> tuple[float, float, float, float]:
+    """Return an anchor's place, and its bias (m); one without a height is at the tags'."""
+    z_m = (site.tag_height_m or 0.0) if anchor.z_m is None else anchor.z_m
+    return anchor.x_m, anchor.y_m, z_m, anchor.bias_m
+
+
+def _heights(site: Site) -> tuple[float, float] | None:
+    """Return the lowest and the highest height (m) of tags where their height is solved for, else None."""
+    if site.tag_height_m is not None or site.tag_height_range_m is None:
+        return None
+    return site.tag_height_range_m if all(one.z_m is not None for one in site.anchors.values()) else None
 
 
 def _refusal(solved: Solved, reason: Reason, detail: str) -> list[Rejected]:

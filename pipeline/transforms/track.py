@@ -14,7 +14,8 @@ from apache_beam.utils.timestamp import Timestamp
 from pipeline.model import Position, Reason, Rejected, Solved, Stage
 from pipeline.positioning.track import Track
 from pipeline.positioning.track_settings import TrackSettings
-from pipeline.positioning.tracker import Outcome, Tracker, warm_up
+from pipeline.positioning.tracker import Outcome, Tracker
+from pipeline.positioning.warm_up import warm_up_filter
 from pipeline.site import SiteSource
 from pipeline.transforms import track_state
 from pipeline.transforms.batches import Batched, Batches
@@ -97,7 +98,7 @@ class TrackFn(beam.DoFn):
     def setup(self) -> None:
         """Load the site map and the compiled filter."""
         self._tracker = Tracker(self._site_source(), self._settings)
-        warm_up()
+        warm_up_filter()
 
     def process(
         self,

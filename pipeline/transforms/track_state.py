@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.positioning.track import Track
 from pipeline.positioning.track_motion import VX, State
@@ -20,7 +23,7 @@ def to_bytes(track: Track) -> bytes:
         clock_us=track.clock_us,
         place_m=mean[:VX].tolist(),
         mean=mean[VX:].tolist(),
-        cov=cov[np.tril_indices(mean.size)].tolist(),
+        cov=cov.ravel()[_triangles(mean.size)[0]].tolist(),
         rest=rest.tolist(),
         anchor=track.anchors,
         parted=track.parted,
@@ -37,9 +40,8 @@ def from_bytes(data: bytes) -> Track | None:
         return None
     mean = np.array([*state.place_m, *state.mean])
     cov = np.zeros((mean.size, mean.size))
-    rows, columns = np.tril_indices(mean.size)
-    cov[rows, columns] = state.cov
-    cov[columns, rows] = state.cov
+    lower, upper = _triangles(mean.size)
+    cov.flat[lower] = cov.flat[upper] = list(state.cov)
     return Track(
         at_us=state.at_us,
         clock_us=state.clock_us,
@@ -47,3 +49,10 @@ def from_bytes(data: bytes) -> Track | None:
         anchors=list(state.anchor),
         parted=state.parted,
     )
+
+
+@cache
+def _triangles(size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return where the lower triangle of a square matrix stands in it, by rows, and its mirror image."""
+    rows, columns = np.tril_indices(size)
+    return rows * size + columns, columns * size + rows

@@ -9,7 +9,8 @@ import apache_beam as beam
 
 from pipeline.model import Group, Reason, Solved, Stage
 from pipeline.positioning.solve import solve
-from pipeline.positioning.trilateration import SolverSettings, warm_up
+from pipeline.positioning.trilateration import SolverSettings
+from pipeline.positioning.warm_up import warm_up_solver
 from pipeline.site import SiteSource
 from pipeline.transforms.counters import Counters
 
@@ -44,7 +45,7 @@ class TrilaterateFn(beam.DoFn):
     def setup(self) -> None:
         """Load the site map and the compiled solver."""
         self._site = self._site_source()
-        warm_up()
+        warm_up_solver()
 
     def process(self, group: Group) -> Iterator[Solved]:
         """Solve one group."""
