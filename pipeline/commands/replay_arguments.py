@@ -22,7 +22,7 @@ A log is CSV with a header, columns in any order, times in seconds and lengths i
 t,tag_id,anchor_id,distance_m (slant ranges), the truth t,tag_id,x,y and perhaps z. Readings are replayed in order of
 time, each arriving at the time of its measurement.
 
-A position's error is its horizontal distance from the truth, interpolated at the time of the position's newest reading.
+A position's error is its horizontal distance from the truth, interpolated at the position's own time.
 Positions without truth are counted, not scored.
 """
 

@@ -31,7 +31,7 @@ _PART_FIXES = 3.0
 _MAX_LAG_US = 3_000_000
 """A range measured longer before the track's time says too little of the place now."""
 _MOST_BIAS_SIGMA_M = 0.2
-"""An anchor that is not where the map has it may be told to have any bias; in a track that would drown what is known."""
+"""Of an anchor that is out of place the map may tell any bias; in a track that would drown what is known."""
 _SECOND_US = 1_000_000
 _UNIFORM = math.sqrt(12.0)
 """Width of a uniform distribution by its standard deviation."""
