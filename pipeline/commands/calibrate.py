@@ -58,7 +58,7 @@ def _calibrate(arguments: CalibrateArguments) -> Findings:
 
         tell("reading")
         site = load_site(arguments.anchors, arguments.tag_height_m)
-        log = read_log(arguments.readings, site, arguments.from_s, arguments.to_s)
+        log = read_log(arguments.readings, site, arguments.window)
         if arguments.truth is None:
             found = _by_itself(site, log, tell)
         else:

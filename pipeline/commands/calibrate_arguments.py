@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.commands.arguments import existing_file, new_parser, number, refuse_unknown_variables
+from pipeline.commands.arguments import existing_file, new_parser, refuse_unknown_variables
 from pipeline.commands.graph_arguments import add_site_arguments
+from pipeline.commands.window_arguments import add_window_arguments, window_of
+from pipeline.replay.scoring import Window
 
 DESCRIPTION = """\
 Estimate by how much each anchor's ranges are too long (its bias) from a log, write the biases and their uncertainty
@@ -59,8 +60,7 @@ class CalibrateArguments:
     tag_height_m: float | None
     readings: Path
     truth: Path | None
-    from_s: float
-    to_s: float
+    window: Window
     output: Path
     report: Path | None
 
@@ -70,17 +70,12 @@ def parse(argv: Sequence[str]) -> CalibrateArguments:
     parser = new_argument_parser()
     refuse_unknown_variables(parser)
     given = parser.parse_args(list(argv))
-    from_s = -math.inf if given.from_s is None else given.from_s
-    to_s = math.inf if given.to_s is None else given.to_s
-    if from_s > to_s:
-        parser.error(f"--from {from_s:g} is after --to {to_s:g}; expected it before")
     arguments = CalibrateArguments(
         anchors=given.anchors,
         tag_height_m=given.tag_height,
         readings=Path(given.readings),
         truth=None if given.truth is None else Path(given.truth),
-        from_s=from_s,
-        to_s=to_s,
+        window=window_of(given, parser),
         output=given.output,
         report=given.report,
     )
@@ -97,9 +92,9 @@ def new_argument_parser() -> argparse.ArgumentParser:
     log.add_argument("--readings", type=existing_file, required=True, metavar="FILE", help=text)
     text = "where the tags truly were: CSV t,tag_id,x,y and, where heights differ, z; t as in the readings"
     log.add_argument("--truth", type=existing_file, metavar="FILE", help=text)
-    for flag, text in (("--from", "from this time on"), ("--to", "up to this time")):
-        help_text = f"take readings {text} (s of the log)"
-        log.add_argument(flag, dest=f"{flag.removeprefix('--')}_s", type=number(), metavar="T", help=help_text)
+    add_window_arguments(
+        log, "take readings from this time on (s of the log)", "take readings up to this time (s of the log)"
+    )
     results = parser.add_argument_group("results")
     text = "the new site map, of the same kind as the old one; comments and order are kept"
     results.add_argument("--output", type=Path, required=True, metavar="FILE", help=text)

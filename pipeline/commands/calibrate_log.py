@@ -14,6 +14,7 @@ from pipeline.positioning.calibration import Ranges
 from pipeline.positioning.known_places import places_at
 from pipeline.positioning.robust import Floats
 from pipeline.replay.log import EPOCH_US, TRUTH_COLUMNS, LogError, read_ranges, rows
+from pipeline.replay.scoring import Window
 from pipeline.site import Site
 from pipeline.wire.decode import decode
 
@@ -27,18 +28,14 @@ class Log:
     refused: Mapping[str, int]
 
 
-def read_log(path: Path, site: Site, from_s: float, to_s: float) -> Log:
-    """Return the readings of a log with times from ``from_s`` to ``to_s``, as the pipeline would take them.
+def read_log(path: Path, site: Site, window: Window) -> Log:
+    """Return the readings of a log with times in a window, as the pipeline would take them.
 
     Raises:
         LogError: the log is not what it has to be, or holds no such readings.
         OSError: it cannot be read.
     """
-    decoded = [
-        decode(record, site)
-        for record in read_ranges(path)
-        if from_s <= (record.kafka_time_us - EPOCH_US) / 1e6 <= to_s
-    ]
+    decoded = [decode(record, site) for record in read_ranges(path) if window.holds(record.kafka_time_us - EPOCH_US)]
     readings = [reading for each in decoded for reading in each.readings]
     refused = Counter(rejected.reason for each in decoded for rejected in each.rejected)
     if not readings:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.commands.arguments import new_parser, number, refuse_unknown_variables
+from pipeline.commands.arguments import new_parser, refuse_unknown_variables
 from pipeline.commands.graph_arguments import add_graph_arguments, add_site_arguments, graph_settings
+from pipeline.commands.window_arguments import add_window_arguments, window_of
 from pipeline.replay.plots import ENDINGS
 from pipeline.replay.scoring import Window
 from pipeline.settings import GraphSettings
@@ -61,12 +61,7 @@ def parse(argv: Sequence[str]) -> ReplayArguments:
     parser = new_argument_parser()
     refuse_unknown_variables(parser)
     given = parser.parse_args(list(argv))
-    window = Window(
-        -math.inf if given.from_s is None else given.from_s,
-        math.inf if given.to_s is None else given.to_s,
-    )
-    if window.from_s > window.to_s:
-        parser.error(f"--from {window.from_s:g} is after --to {window.to_s:g}; expected it before")
+    window = window_of(given, parser)
     try:
         graph = graph_settings(given)
     except ValueError as error:
@@ -91,11 +86,11 @@ def new_argument_parser() -> argparse.ArgumentParser:
     log = parser.add_argument_group("log")
     log.add_argument("--readings", type=Path, required=True, metavar="FILE", help="the ranges")
     log.add_argument("--truth", type=Path, metavar="FILE", help="where the tags truly were")
-    for flag, text in (
-        ("--from", "score from this time on (s of the log); what is earlier is replayed as well"),
-        ("--to", "score up to this time (s of the log)"),
-    ):
-        log.add_argument(flag, dest=f"{flag.removeprefix('--')}_s", type=number(), metavar="T", help=text)
+    add_window_arguments(
+        log,
+        "score from this time on (s of the log); what is earlier is replayed as well",
+        "score up to this time (s of the log)",
+    )
     results = parser.add_argument_group("results")
     results.add_argument("--output", type=Path, metavar="FILE", help="write the positions, a line of JSON each")
     results.add_argument("--report", type=Path, metavar="FILE", help="write the report as JSON")

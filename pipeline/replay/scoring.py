@@ -27,7 +27,7 @@ NIS_LEVEL = 0.95
 
 
 class Window(NamedTuple):
-    """The times that are scored (s of the log), both ends included."""
+    """The times of a log that count (s of the log), both ends included."""
 
     from_s: float = -math.inf
     to_s: float = math.inf
