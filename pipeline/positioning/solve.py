@@ -24,8 +24,8 @@ def solve(group: Group, site: Site, settings: SolverSettings) -> Solved:
         )
     except UnsolvableError as unsolvable:
         return Solved(group.tag, readings, None, unsolvable.reason.value, unsolvable.detail)
-    refused = [readings[index].anchor for index in solution.refused]
-    return Solved(group.tag, readings, Fix(**{**solution._asdict(), "refused": refused}), None, None)
+    anchors = [readings[index].anchor for index in solution.refused]
+    return Solved(group.tag, readings, Fix(**{**solution._asdict(), "refused": anchors}), None, None)
 
 
 def untracked(solved: Solved) -> Position | None:
@@ -57,5 +57,9 @@ def untracked(solved: Solved) -> Position | None:
 
 def unanswered(solved: Solved) -> list[Rejected]:
     """Return the rejection of every reading of a group that has no position."""
-    reason, detail = Reason(solved.reason), solved.detail or ""
-    return [Rejected.of(reading, reason, Stage.TRILATERATE, detail) for reading in solved.readings]
+    return refused(solved, Reason(solved.reason), Stage.TRILATERATE, solved.detail or "")
+
+
+def refused(solved: Solved, reason: Reason, stage: Stage, detail: str) -> list[Rejected]:
+    """Return the rejection of every reading of a group for one reason."""
+    return [Rejected.of(reading, reason, stage, detail) for reading in solved.readings]

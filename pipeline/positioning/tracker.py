@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.model import Fix, Position, Reading, Reason, Rejected, Solved, Stage
 from pipeline.positioning.fix_id import fix_id
-from pipeline.positioning.solve import unanswered
+from pipeline.positioning.solve import refused, unanswered
 from pipeline.positioning.track import Start, Track
 from pipeline.positioning.track_filter import advance
 from pipeline.positioning.track_motion import VX, VY, X, Y, Z, settle
@@ -103,7 +103,9 @@ class Tracker:
         newest_us = track_time_us(readings[-1])
         if newest_us < track.at_us - _MAX_LAG_US:
             behind_s, at_most_s = (track.at_us - newest_us) / 1e6, _MAX_LAG_US / 1e6
-            return _refusal(solved, Reason.LATE, f"{behind_s:g} s behind the tag's track; at most {at_most_s:g} s")
+            return refused(
+                solved, Reason.LATE, Stage.TRACK, f"{behind_s:g} s behind the tag's track; at most {at_most_s:g} s"
+            )
         elapsed_us = max(newest_us - track.at_us, 0)
         track.at_us += elapsed_us
         track.clock_us = max(track.clock_us, *(reading.kafka_time_us for reading in readings))
@@ -116,13 +118,13 @@ class Tracker:
         if not used:
             if solved.fix is None:
                 return unanswered(solved)
-            return _refusal(solved, Reason.INCONSISTENT_RANGES, "no range agrees with the track")
-        refused = [reading.anchor for reading in readings if reading.anchor not in used]
-        return self._position(track, solved, refused, _Residuals(squares, len(used), residual_m))
+            return refused(solved, Reason.INCONSISTENT_RANGES, Stage.TRACK, "no range agrees with the track")
+        unused = [reading.anchor for reading in readings if reading.anchor not in used]
+        return self._position(track, solved, unused, _Residuals(squares, len(used), residual_m))
 
     def _ranges(self, track: Track, readings: Sequence[Reading], fix: Fix | None) -> Ranges:
         """Return readings as the filter takes them; those that the fix was better without have to convince it."""
-        refused = () if fix is None else fix.refused
+        doubted = () if fix is None else fix.refused
         slots = track.slots([reading.anchor for reading in readings], self._bias_sigmas_m)
         places = [self._places[reading.anchor] for reading in readings]
         return Ranges(
@@ -130,7 +132,7 @@ class Tracker:
             anchors=np.array([place[:3] for place in places]),
             ranges_m=np.array([one.distance_m - place[3] for one, place in zip(readings, places, strict=True)]),
             slots=np.array(slots),
-            weights=np.array([self._refused_weight if one.anchor in refused else 1.0 for one in readings]),
+            weights=np.array([self._refused_weight if one.anchor in doubted else 1.0 for one in readings]),
             # An anchor that has left the map is believed to have no bias.
             bias_sigmas_m=np.array([self._bias_sigmas_m.get(anchor, 0.0) for anchor in track.anchors]),
         )
@@ -161,13 +163,13 @@ class Tracker:
         distance = (dx_m * dx_m * yy - 2 * dx_m * dy_m * xy + dy_m * dy_m * xx) / (xx * yy - xy * xy)
         return track.parted + _conviction(solved) if distance > _PART_SIGMAS**2 else 0.0
 
-    def _position(self, track: Track, solved: Solved, refused: Sequence[str], residuals: _Residuals) -> Outcome:
+    def _position(self, track: Track, solved: Solved, unused: Sequence[str], residuals: _Residuals) -> Outcome:
         mean, cov = track.state.mean, track.state.cov
         cov_xx_m2, cov_xy_m2, cov_yy_m2 = track.cov_m2()
         sigma_m = math.sqrt((cov_xx_m2 + cov_yy_m2) / 2)
         if sigma_m > self._max_sigma_m:
             detail = f"accuracy is {sigma_m:.3g} m, max_sigma_m is {self._max_sigma_m:g}"
-            return _refusal(solved, Reason.DEGENERATE_GEOMETRY, detail)
+            return refused(solved, Reason.DEGENERATE_GEOMETRY, Stage.TRACK, detail)
         speed_m_s = math.hypot(mean[VX], mean[VY])
         course_deg = math.degrees(math.atan2(mean[VX], mean[VY])) % 360.0
         is_solved_for_z = cov[Z, Z] > 0.0
@@ -186,7 +188,7 @@ class Tracker:
             course_deg=course_deg if speed_m_s > _REST_SPEED_M_S else None,
             **residuals._asdict(),
             gdop=None if solved.fix is None else solved.fix.gdop,
-            refused=refused,
+            refused=unused,
             readings=solved.readings,
         )
 
@@ -234,7 +236,3 @@ def _heights(site: Site) -> tuple[float, float] | None:
     if site.tag_height_m is not None or site.tag_height_range_m is None:
         return None
     return site.tag_height_range_m if all(one.z_m is not None for one in site.anchors.values()) else None
-
-
-def _refusal(solved: Solved, reason: Reason, detail: str) -> list[Rejected]:
-    return [Rejected.of(reading, reason, Stage.TRACK, detail) for reading in solved.readings]

@@ -11,7 +11,8 @@ from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import TimerSpec, on_timer
 from apache_beam.utils.timestamp import Timestamp
 
-from pipeline.model import Position, Reason, Rejected, Solved, Stage
+from pipeline.model import Position, Reason, Solved, Stage
+from pipeline.positioning.solve import refused
 from pipeline.positioning.track import Track
 from pipeline.positioning.track_settings import TrackSettings
 from pipeline.positioning.tracker import Outcome, Tracker
@@ -145,10 +146,7 @@ class TrackFn(beam.DoFn):
             if self._strict:
                 raise
             _LOG.exception("a group of tag %s could not be tracked", solved.tag)
-            outcome = [
-                Rejected.of(reading, Reason.INTERNAL_ERROR, Stage.TRACK, repr(error)) for reading in solved.readings
-            ]
-            return before, outcome
+            return before, refused(solved, Reason.INTERNAL_ERROR, Stage.TRACK, repr(error))
 
     def _counted(self, outcome: Outcome) -> Iterator[Any]:
         if isinstance(outcome, Position):
