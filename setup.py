@@ -101,6 +101,7 @@ setup(
         "requests",  # Flink's REST interface
         "requests-toolbelt",  # a jar of 160 MB uploaded as it is read
         "tenacity",  # trying again, for so long and no longer
+        "shapely",  # zones: what lies in a polygon, and how far off
         "tqdm",  # progress of long work
     ],
     extras_require={
@@ -125,6 +126,7 @@ setup(
             "types-protobuf",
             "types-requests",
             "types-setuptools",
+            "types-shapely",
             "types-tqdm",
         ],
     },

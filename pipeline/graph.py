@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import apache_beam as beam
 
 import pipeline.transforms.coders  # noqa: F401  (registers the row coders)
+from pipeline.events import Event
 from pipeline.settings import GraphSettings
 from pipeline.site import SiteSource
 from pipeline.transforms import decode, encode, group
+from pipeline.transforms.decode_heartbeats import DecodeHeartbeats
+from pipeline.transforms.events import EncodeDeaths, EncodeSiteEvents
 from pipeline.transforms.outputs import POSITIONS, REJECTED
+from pipeline.transforms.sightings import SIGHTINGS
 from pipeline.transforms.track import Memory, Tracked
 from pipeline.transforms.trilaterate import Trilaterate
 from pipeline.transforms.untracked import Untracked
+from pipeline.transforms.watch_anchors import WatchAnchors
+from pipeline.transforms.watch_tags import WatchTags
+from pipeline.transforms.watch_zones import WatchZones
 
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """Where the graph begins and where it ends: a source of ``KafkaRecord``, and sinks of ``(key, value)`` bytes."""
+    """Where the graph begins and where it ends: sources of ``KafkaRecord``, and sinks of ``(key, value)`` bytes."""
 
     readings: beam.PTransform
+    heartbeats: beam.PTransform
     positions: beam.PTransform
     rejected: beam.PTransform
+    deaths: beam.PTransform
+    events: beam.PTransform
 
 
 def build(pipeline: beam.Pipeline, ends: Ends, site: SiteSource, settings: GraphSettings) -> None:
@@ -31,26 +41,52 @@ def build(pipeline: beam.Pipeline, ends: Ends, site: SiteSource, settings: Graph
     The labels are an interface: a savepoint finds its state by them.
     """
     strict = settings.strict
+    if settings.bounded:
+        settings = replace(settings, anchor_watch=None, tag_watch=None)
     records = pipeline | "Readings" >> ends.readings
 
-    decoded = records | "Decode" >> decode.Decode(site, strict=strict)
+    decoded = records | "Decode" >> decode.Decode(site, settings.anchor_watch, strict=strict)
     grouped = decoded[decode.READINGS] | "Group" >> group.GroupReadings(settings.grouping, strict=strict)
     solved = grouped[group.GROUPS] | "Trilaterate" >> Trilaterate(site, settings.solver, strict=strict)
-    if settings.track is None:
-        placed = solved | "Untracked" >> Untracked()
-    else:
-        bounds = settings.grouping
-        memory = Memory(
-            bounds.tag_expiry_us, bounds.round_wait_us + bounds.max_reading_age_us, is_cleared=not settings.bounded
-        )
-        placed = solved | "Track" >> Tracked(site, settings.track, memory, strict=strict)
+    placed = solved | _placing(site, settings)
 
     encoded = placed[POSITIONS] | "Positions" >> encode.EncodePositions(strict=strict)
     _ = encoded[POSITIONS] | "WritePositions" >> ends.positions
 
-    _ = (
+    refused = [
         tuple(stage[REJECTED] for stage in (decoded, grouped, placed, encoded))
         | "AllRejected" >> beam.Flatten()
         | "Rejected" >> encode.EncodeRejected(settings.data_topic)
-        | "WriteRejected" >> ends.rejected
+    ]
+    events: list[beam.PCollection[Event]] = []
+    if settings.anchor_watch is not None:
+        alive = (
+            pipeline
+            | "Heartbeats" >> ends.heartbeats
+            | "DecodeHeartbeats" >> DecodeHeartbeats(site, settings.anchor_watch, strict=strict)
+        )
+        refused.append(alive[REJECTED] | "RejectedHeartbeats" >> encode.EncodeRejected(settings.alive_topic))
+        sightings = (decoded[SIGHTINGS], alive[SIGHTINGS]) | "Sightings" >> beam.Flatten()
+        of_anchors = sightings | "WatchAnchors" >> WatchAnchors(site, settings.anchor_watch, strict=strict)
+        _ = of_anchors | "Deaths" >> EncodeDeaths() | "WriteDeaths" >> ends.deaths
+        events.append(of_anchors)
+    if settings.tag_watch is not None:
+        heard = (decoded[decode.READINGS], *events)
+        events.append(heard | "WatchTags" >> WatchTags(settings.tag_watch, strict=strict))
+    if settings.zones is not None:
+        watching = WatchZones(site, settings.zones, bounded=settings.bounded, strict=strict)
+        events.append(placed[POSITIONS] | "WatchZones" >> watching)
+    if events:
+        told = tuple(events) | "AllEvents" >> beam.Flatten()
+        _ = told | "Events" >> EncodeSiteEvents() | "WriteEvents" >> ends.events
+    _ = tuple(refused) | "RejectedOfAll" >> beam.Flatten() | "WriteRejected" >> ends.rejected
+
+
+def _placing(site: SiteSource, settings: GraphSettings) -> beam.PTransform:
+    if settings.track is None:
+        return "Untracked" >> Untracked()
+    bounds = settings.grouping
+    memory = Memory(
+        bounds.tag_expiry_us, bounds.round_wait_us + bounds.max_reading_age_us, is_cleared=not settings.bounded
     )
+    return "Track" >> Tracked(site, settings.track, memory, strict=settings.strict)

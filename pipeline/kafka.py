@@ -38,22 +38,26 @@ def expansion_on_flink(java_jar: Path) -> JavaJarExpansionService:
 def kafka_ends(settings: KafkaSettings, expansion_service: ExpansionService) -> Ends:
     """Return source and sinks on Kafka. Whether KafkaIO reads natively or as an SDF, the expansion service decides."""
     return Ends(
-        readings=ReadRecords(settings, expansion_service),
+        readings=ReadRecords(settings, settings.data_topic, expansion_service),
+        heartbeats=ReadRecords(settings, settings.alive_topic, expansion_service),
         positions=WriteRecords(settings, settings.positions_topic, expansion_service),
         rejected=WriteRecords(settings, settings.rejected_topic, expansion_service),
+        deaths=WriteRecords(settings, settings.out_alive_topic, expansion_service),
+        events=WriteRecords(settings, settings.events_topic, expansion_service),
     )
 
 
 class ReadRecords(beam.PTransform):
-    """The records of the data topic, each at its Kafka time.
+    """The records of a topic, each at its Kafka time.
 
     ``LogAppendTime`` makes Kafka's time the event time, and moves the watermark on when a partition is idle. No bound
     on number or time of records is ever given: it would switch KafkaIO to another implementation.
     """
 
-    def __init__(self, settings: KafkaSettings, expansion_service: ExpansionService) -> None:
+    def __init__(self, settings: KafkaSettings, topic: str, expansion_service: ExpansionService) -> None:
         super().__init__()
         self._settings = settings
+        self._topic = topic
         self._expansion_service = expansion_service
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[KafkaRecord]:
@@ -63,7 +67,7 @@ class ReadRecords(beam.PTransform):
             | "ReadFromKafka"
             >> ReadFromKafka(
                 consumer_config=self._settings.consumer_config(),
-                topics=[self._settings.data_topic],
+                topics=[self._topic],
                 timestamp_policy="LogAppendTime",
                 with_metadata=True,
                 expansion_service=self._expansion_service,

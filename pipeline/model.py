@@ -138,12 +138,13 @@ class Reason(str, enum.Enum):
 
 
 class Stage(str, enum.Enum):
-    """The stage that rejected."""
+    """The stage that rejected, or counts."""
 
     DECODE = "decode"
     GROUP = "group"
     TRILATERATE = "trilaterate"
     TRACK = "track"
+    ZONES = "zones"
     ENCODE = "encode"
 
 

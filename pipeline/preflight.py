@@ -43,6 +43,9 @@ class PreflightError(RuntimeError):
 def preflight(settings: KafkaSettings, wait_s: float = 0.0, *, resumes: bool = False) -> None:
     """Check both clusters and commit the offsets to start from; a run that resumes from a savepoint knows its own.
 
+    Of heartbeats it may not: a savepoint of a version that read none has no place in them, and where the group has none
+    either, it gets one.
+
     Brokers and topics that are not there yet are waited for.
 
     Raises:
@@ -51,15 +54,15 @@ def preflight(settings: KafkaSettings, wait_s: float = 0.0, *, resumes: bool = F
     """
     source = client_config(settings.bootstrap_servers, settings.properties)
     sink = client_config(settings.output_bootstrap_servers, settings.output_properties)
-    _await_topics(wait_s, source, settings.data_topic)
-    _await_topics(wait_s, sink, settings.positions_topic, settings.rejected_topic)
-    _require_append_time(source, settings.data_topic)
-    if resumes:
-        return
-    try:
-        _commit_offsets(source, settings)
-    except KafkaException as error:
-        raise PreflightError(f"cannot find out where to start in {settings.data_topic!r}: {_text(error)}") from error
+    _await_topics(wait_s, source, *settings.inputs)
+    _await_topics(wait_s, sink, *settings.outputs)
+    for topic in settings.inputs:
+        _require_append_time(source, topic)
+    for topic in (settings.alive_topic,) if resumes else settings.inputs:
+        try:
+            _commit_offsets(source, settings, topic, only_new=resumes)
+        except KafkaException as error:
+            raise PreflightError(f"cannot find out where to start in {topic!r}: {_text(error)}") from error
 
 
 def require_service(address: str, wait_s: float = 0.0) -> None:
@@ -121,12 +124,15 @@ def _require_append_time(config: dict[str, str], topic: str) -> None:
         )
 
 
-def _commit_offsets(config: dict[str, str], settings: KafkaSettings) -> None:
+def _commit_offsets(config: dict[str, str], settings: KafkaSettings, topic: str, *, only_new: bool) -> None:
     consumer = Consumer({**_quiet(config), "group.id": settings.group_id, "enable.auto.commit": False})
     try:
-        topic = settings.data_topic
         partitions = [TopicPartition(topic, number) for number in consumer.list_topics(topic).topics[topic].partitions]
         committed = _patiently(lambda: consumer.committed(partitions, timeout=_TIMEOUT_S))
+        if only_new:
+            committed = [one for one in committed if one.offset < 0]
+        if not committed:
+            return
         starts = [_start(consumer, partition, settings.offset) for partition in committed]
         try:
             _patiently(lambda: consumer.commit(offsets=starts, asynchronous=False))

@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from pipeline.positioning.anchor_watch import AnchorWatchSettings
 from pipeline.positioning.rounds import GroupingSettings
+from pipeline.positioning.tag_watch import TagWatchSettings
 from pipeline.positioning.track_settings import TrackSettings
 from pipeline.positioning.trilateration import SolverSettings
+from pipeline.positioning.zone_watch import ZoneWatchSettings
 
 OFFSETS = ("latest", "earliest", "committed")
 RUNNERS = ("prism", "flink")
@@ -34,7 +37,7 @@ RESERVED_PROPERTIES = {
 
 @dataclass(frozen=True, slots=True)
 class KafkaSettings:
-    """Where readings come from and positions go. Properties are those of Kafka's Java client.
+    """Where readings and heartbeats come from and all else goes. Properties are those of Kafka's Java client.
 
     Raises:
         ValueError: a name is empty, a topic is used twice, or a property is one that this pipeline has to set itself.
@@ -45,8 +48,11 @@ class KafkaSettings:
     group_id: str = "beam-rtls"
     offset: str = "latest"
     data_topic: str = "packet_data"
+    alive_topic: str = "packet_alive"
     positions_topic: str = "out_data"
     rejected_topic: str = "out_rejected"
+    out_alive_topic: str = "out_alive"
+    events_topic: str = "site_events"
     properties: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     output_properties: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -54,20 +60,34 @@ class KafkaSettings:
         names = {
             "group id": self.group_id,
             "data topic": self.data_topic,
+            "alive topic": self.alive_topic,
             "positions topic": self.positions_topic,
             "rejected topic": self.rejected_topic,
+            "out-alive topic": self.out_alive_topic,
+            "events topic": self.events_topic,
         }
         for what, name in names.items():
             if not name.strip():
                 raise ValueError(f"the {what} is empty; expected a name")
-        outputs = [self.positions_topic, self.rejected_topic]
+        sides = [self.inputs, self.outputs]
         if self.output_bootstrap_servers == self.bootstrap_servers:
-            outputs.append(self.data_topic)  # else output would come back as input
-        if len(set(outputs)) < len(outputs):
-            raise ValueError(f"one topic is given twice: {', '.join(sorted(outputs))}; expected different ones")
+            sides = [self.inputs + self.outputs]  # else output would come back as input
+        for topics in sides:
+            if len(set(topics)) < len(topics):
+                raise ValueError(f"one topic is given twice: {', '.join(sorted(topics))}; expected different ones")
         for properties in (self.properties, self.output_properties):
             for key in sorted(properties.keys() & RESERVED_PROPERTIES):
                 raise ValueError(f"property {key} cannot be given: {RESERVED_PROPERTIES[key]}")
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The topics that are read."""
+        return self.data_topic, self.alive_topic
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The topics that are written."""
+        return self.positions_topic, self.rejected_topic, self.out_alive_topic, self.events_topic
 
     def consumer_config(self) -> dict[str, str]:
         """Return the configuration of KafkaIO's consumer.
@@ -100,17 +120,37 @@ class KafkaSettings:
 
 @dataclass(frozen=True, slots=True)
 class GraphSettings:
-    """What the dataflow itself has to know."""
+    """What the dataflow itself has to know.
+
+    Raises:
+        ValueError: a tag would be away before it is told that the anchors that heard it are dead or out.
+    """
 
     grouping: GroupingSettings = field(default_factory=GroupingSettings)
     solver: SolverSettings = field(default_factory=SolverSettings)
     track: TrackSettings | None = field(default_factory=TrackSettings)
     """None: no tracking, each fix is a position."""
+    anchor_watch: AnchorWatchSettings | None = field(default_factory=AnchorWatchSettings)
+    """None: no heartbeats are read, and no anchor is told dead."""
+    tag_watch: TagWatchSettings | None = field(default_factory=TagWatchSettings)
+    zones: ZoneWatchSettings | None = field(default_factory=ZoneWatchSettings)
     data_topic: str = "packet_data"
+    alive_topic: str = "packet_alive"
     strict: bool = False
     bounded: bool = False
-    """The input ends, and memory with it: no track is cleared. A runner of bounded input fires the timers of a stage
-    before the stage has its last input."""
+    """The input ends, and memory with it: no track is cleared, and anchors and tags are not watched, whatever is set. A
+    runner of bounded input fires the timers of a stage before the stage has its last input."""
+
+    def __post_init__(self) -> None:
+        if self.anchor_watch is None or self.tag_watch is None:
+            return
+        known_after_us = self.anchor_watch.anchor_timeout_us + self.anchor_watch.outage_window_us
+        if self.tag_watch.tag_timeout_us < known_after_us:
+            raise ValueError(
+                f"the tag timeout is {self.tag_watch.tag_timeout_us / 1e6:g} s; expected at least "
+                f"{known_after_us / 1e6:g} s, after which it is known whether an anchor is silent (the anchor timeout "
+                f"and {self.anchor_watch.outage_window_us / 1e6:g} s)"
+            )
 
 
 @dataclass(frozen=True, slots=True)

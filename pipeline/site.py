@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from pipeline import site_values as values
-from pipeline.site_file import Cell, Draft, Entry, Problem, read_draft
+from pipeline import site_zones
+from pipeline.site_draft import Cell, Draft, Entry, Problem
+from pipeline.site_file import read_draft
 from pipeline.site_geometry import COLLINEAR_RATIO, NEARLY_COLLINEAR_RATIO, mirror_excluding_heights, plan_flatness
+from pipeline.tag_identity import TagIdentity
+from pipeline.zones import Zone
 
 DEFAULT_MAX_DISTANCE_M = 100.0
 DEFAULT_SPEED_LIMIT_M_S = 10.0
@@ -30,6 +34,8 @@ __all__ = [
     "SiteError",
     "SiteFile",
     "SiteSource",
+    "TagIdentity",
+    "Zone",
     "check_site",
     "examine_site",
     "load_site",
@@ -60,6 +66,7 @@ class Site:
     ``tag_height_m`` is the height at which tags are carried, in the frame of the anchors' z. Where it is not known, but
     lies within ``tag_height_range_m`` (lowest, highest), it is solved for; all anchors have a z then.
     ``speed_limit_m_s`` is how fast a tag can be.
+    ``home_zones`` is the zone, by id, that a tag belongs in, by the id given out for the tag.
     """
 
     name: str
@@ -68,6 +75,9 @@ class Site:
     tag_height_range_m: tuple[float, float] | None = None
     speed_limit_m_s: float = DEFAULT_SPEED_LIMIT_M_S
     max_distance_m: float = DEFAULT_MAX_DISTANCE_M
+    tag_identity: TagIdentity = TagIdentity.WHOLE
+    zones: Mapping[str, Zone] = field(default_factory=dict)
+    home_zones: Mapping[str, str] = field(default_factory=dict)
 
 
 SiteSource = Callable[[], Site]
@@ -116,13 +126,13 @@ def examine_site(path: str | os.PathLike[str], tag_height_m: float | None = None
     """Return the site, None where the map has errors, and all its problems in the order of their lines."""
     problems: list[Problem] = []
     draft = read_draft(Path(path), problems)
-    site = None if draft is None else _build(draft, tag_height_m, problems)
+    site = None if draft is None else _build(draft, Path(path).parent, tag_height_m, problems)
     problems.sort(key=lambda problem: problem.line)
     has_errors = any(problem.severity == "error" for problem in problems)
     return (None if has_errors else site), problems
 
 
-def _build(draft: Draft, given_tag_height_m: float | None, problems: list[Problem]) -> Site:
+def _build(draft: Draft, folder: Path, given_tag_height_m: float | None, problems: list[Problem]) -> Site:
     """Return the site as far as it can be read; it stands only where no error was added to ``problems``."""
     settings = draft.settings
     cells = settings.cells
@@ -137,6 +147,7 @@ def _build(draft: Draft, given_tag_height_m: float | None, problems: list[Proble
         range_m = None
     elif range_m is not None and draft.anchors and len(anchors) == len(draft.anchors):
         _check_height_can_be_solved(list(anchors.values()), range_m, cells["tag_height_range"].line, problems)
+    identity = site_zones.tag_identity(cells.get("tag_identity"), problems)
     return Site(
         name,
         anchors,
@@ -144,6 +155,9 @@ def _build(draft: Draft, given_tag_height_m: float | None, problems: list[Proble
         range_m,
         DEFAULT_SPEED_LIMIT_M_S if speed_limit_m_s is None else speed_limit_m_s,
         DEFAULT_MAX_DISTANCE_M if max_distance_m is None else max_distance_m,
+        identity,
+        site_zones.zones(draft, folder, problems),
+        site_zones.home_zones(draft, identity, problems),
     )
 
 

@@ -10,85 +10,22 @@ from __future__ import annotations
 import csv
 import difflib
 import io
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING
 
 import yaml
+
+from pipeline.site_draft import ANCHOR_KEYS, CSV_COLUMNS, SITE_KEYS, ZONE_KEYS, Cell, Draft, Entry, Problem
 
 if TYPE_CHECKING:
     import _csv  # the type of csv.reader() has no public name
 
-SITE_KEYS = ("site", "units", "tag_height", "tag_height_range", "speed_limit", "max_distance", "anchors")
-ANCHOR_KEYS = ("id", "x", "y", "z", "bias", "bias_sigma")
-CSV_COLUMNS = {"anchor_id": "id", "x": "x", "y": "y", "z": "z", "bias": "bias", "bias_sigma": "bias_sigma"}
 REQUIRED_CSV_COLUMNS = ("anchor_id", "x", "y")
 _YAML_STRING = "tag:yaml.org,2002:str"
 _YAML_NULL = "tag:yaml.org,2002:null"
-
-
-class Problem(NamedTuple):
-    """One thing wrong with a site map. ``line`` counts from 1 and is 1 where the whole file is meant."""
-
-    line: int
-    severity: Literal["error", "warning"]
-    message: str
-
-    @classmethod
-    def error(cls, line: int, message: str) -> Problem:
-        """Return a problem for which the map cannot be used."""
-        return cls(line, "error", message)
-
-    @classmethod
-    def warning(cls, line: int, message: str) -> Problem:
-        """Return a problem with which the map can be used."""
-        return cls(line, "warning", message)
-
-
-class Cell(NamedTuple):
-    """One value as written. ``is_string`` and ``is_plain`` tell whether it may serve as a name and as a number.
-
-    ``items`` are the values of a list.
-    """
-
-    line: int
-    text: str
-    is_string: bool
-    is_plain: bool
-    is_list_or_mapping: bool = False
-    items: Sequence[Cell] = ()
-
-    def __str__(self) -> str:
-        """Return the value as a message shows it: on one line, and in quotes where it was quoted."""
-        return self.text if self.is_plain and self.text.isprintable() else repr(self.text)
-
-    def number(self) -> float | None:
-        """Return the value as a finite number, or None where it is none."""
-        if not self.is_plain or "_" in self.text:  # float() would take 1_0 for ten
-            return None
-        try:
-            number = float(self.text)
-        except ValueError:
-            return None
-        return number if math.isfinite(number) else None
-
-
-class Entry(NamedTuple):
-    """The values under one heading, the empty ones left out."""
-
-    line: int
-    cells: Mapping[str, Cell]
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A site map as written. ``anchors`` is None where the list itself is missing or unreadable."""
-
-    settings: Entry
-    anchors_line: int
-    anchors: Sequence[Entry] | None
+_DEEPEST = 2
+"""Lists are read into lists so far: a polygon is one of corners. A list can hold itself."""
 
 
 def read_draft(path: Path, problems: list[Problem]) -> Draft | None:
@@ -160,38 +97,67 @@ def _read_yaml(text: str, _stem: str, problems: list[Problem]) -> Draft | None:
         return None
     problems.extend(_key_problems(root))
     problems.extend(_misspelt("site map", _keys(root), SITE_KEYS))
-    line, anchors = next(((_line(key), value) for key, value in root.value if key.value == "anchors"), (1, None))
+    line, anchors = _under("anchors", root)
+    if not isinstance(anchors, yaml.SequenceNode):
+        found = "missing" if anchors is None or anchors.tag == _YAML_NULL else _kind(anchors)
+        problems.append(Problem.error(line, f"`anchors` is {found}; expected a list of {{id, x, y, z}}"))
     return Draft(
         settings=_entry(root, SITE_KEYS),
         anchors_line=line,
-        anchors=_yaml_anchors(anchors, line, problems),
+        anchors=_entries("anchor", anchors, ANCHOR_KEYS, problems),
+        zones=_yaml_zones(root, problems),
+        home_zones=_yaml_home_zones(root, problems),
     )
 
 
-def _yaml_anchors(node: yaml.Node | None, line: int, problems: list[Problem]) -> list[Entry] | None:
+def _under(name: str, root: yaml.MappingNode) -> tuple[int, yaml.Node | None]:
+    return next(((_line(key), value) for key, value in root.value if key.value == name), (1, None))
+
+
+def _entries(what: str, node: yaml.Node | None, known: Sequence[str], problems: list[Problem]) -> list[Entry] | None:
     if not isinstance(node, yaml.SequenceNode):
-        found = "missing" if node is None or node.tag == _YAML_NULL else _kind(node)
-        problems.append(Problem.error(line, f"`anchors` is {found}; expected a list of {{id, x, y, z}}"))
         return None
     for number, item in enumerate(node.value, start=1):
         if isinstance(item, yaml.MappingNode):
-            problems.extend(_misspelt(f"anchor {number}", _keys(item), ANCHOR_KEYS))
-    return [_entry(item, ANCHOR_KEYS) for item in node.value]
+            problems.extend(_misspelt(f"{what} {number}", _keys(item), known))
+    return [_entry(item, known) for item in node.value]
+
+
+def _yaml_zones(root: yaml.MappingNode, problems: list[Problem]) -> list[Entry]:
+    line, node = _under("zones", root)
+    if node is None or node.tag == _YAML_NULL:
+        return []
+    if not isinstance(node, yaml.SequenceNode):
+        problems.append(Problem.error(line, f"`zones` is {_kind(node)}; expected a list of {{id, polygon}}"))
+    return _entries("zone", node, ZONE_KEYS, problems) or []
+
+
+def _yaml_home_zones(root: yaml.MappingNode, problems: list[Problem]) -> Entry:
+    line, node = _under("home_zones", root)
+    if node is None or node.tag == _YAML_NULL:
+        return Entry(line, {})
+    if not isinstance(node, yaml.MappingNode):
+        what = f"`home_zones` is {_kind(node)}; expected a mapping from tag ids to the ids of zones"
+        problems.append(Problem.error(line, what))
+        return Entry(line, {})
+    return _entry(node, [key for _, key in _keys(node)])
 
 
 def _entry(node: yaml.Node, known: Sequence[str]) -> Entry:
     pairs = node.value if isinstance(node, yaml.MappingNode) else ()
-    return Entry(
-        _line(node),
-        {key.value: _cell(value) for key, value in pairs if key.value in known and value.tag != _YAML_NULL},
-    )
+    cells = {
+        key.value: _cell(value)
+        for key, value in pairs
+        if isinstance(key, yaml.ScalarNode) and key.value in known and value.tag != _YAML_NULL
+    }
+    return Entry(_line(node), cells)
 
 
-def _cell(node: yaml.Node) -> Cell:
+def _cell(node: yaml.Node, depth: int = 0) -> Cell:
     if isinstance(node, yaml.ScalarNode):
         return Cell(_line(node), node.value, is_string=node.tag == _YAML_STRING, is_plain=not node.style)
-    nodes = node.value if isinstance(node, yaml.SequenceNode) else ()
-    items = tuple(_cell(item) for item in nodes if isinstance(item, yaml.ScalarNode))
+    nodes = node.value if isinstance(node, yaml.SequenceNode) and depth < _DEEPEST else ()
+    items = tuple(_cell(item, depth + 1) for item in nodes if not isinstance(item, yaml.MappingNode))
     items = items if len(items) == len(nodes) else ()
     return Cell(_line(node), _kind(node), is_string=False, is_plain=True, is_list_or_mapping=True, items=items)
 

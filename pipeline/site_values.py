@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.site_file import Cell, Entry, Problem
+from pipeline.site_draft import Cell, Entry, Problem
 
 _ENDS = 2
 
@@ -39,6 +39,15 @@ def number_above_0(cell: Cell | None, what: str, unit: str, problems: list[Probl
     return number
 
 
+def number_from_0(cell: Cell | None, what: str, unit: str, problems: list[Problem]) -> float:
+    """Return a finite number, 0 or more, and 0 where it is left out or wrong. ``unit`` in words, as in metres."""
+    number = None if cell is None else cell.number()
+    if cell is not None and (number is None or number < 0.0):
+        problems.append(Problem.error(cell.line, f"{what} is {cell}; expected a number of {unit}, 0 or more"))
+        return 0.0
+    return number or 0.0
+
+
 def length(cell: Cell | None, what: str, problems: list[Problem]) -> float | None:
     """Return a finite number of metres, or None where it is left out or wrong."""
     number = None if cell is None else cell.number()
@@ -63,7 +72,12 @@ def length_range(cell: Cell | None, what: str, problems: list[Problem]) -> tuple
     lowest, highest = ends if len(ends) == _ENDS else (None, None)
     if lowest is not None and highest is not None and lowest < highest:
         return lowest, highest
-    written = f"[{', '.join(map(str, cell.items))}]" if cell.items else str(cell)
     expected = "expected [lowest, highest], two numbers of metres, the lower one first"
-    problems.append(Problem.error(cell.line, f"{what} is {written}; {expected}"))
+    problems.append(Problem.error(cell.line, f"{what} is {written(cell)}; {expected}"))
     return None
+
+
+def written(cell: Cell) -> str:
+    """Return a value as it stands in the file, a list of single values with what is in it."""
+    is_list = cell.items and not any(item.is_list_or_mapping for item in cell.items)
+    return f"[{', '.join(map(str, cell.items))}]" if is_list else str(cell)

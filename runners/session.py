@@ -24,7 +24,7 @@ from runners.processes import Child, Children, ProcessError
 from runners.variables import Variables, one_of, port, words
 
 TRUTH_TOPIC = "truth"
-TOPICS = ("packet_data", "packet_alive", "out_data", "out_alive", "out_rejected", TRUTH_TOPIC)
+TOPICS = ("packet_data", "packet_alive", "out_data", "out_alive", "out_rejected", "site_events", TRUTH_TOPIC)
 
 
 class Interrupted(Exception):  # noqa: N818  (not an error: the person has seen enough)

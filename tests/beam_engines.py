@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import apache_beam as beam
@@ -19,7 +19,7 @@ from apache_beam.utils.timestamp import Timestamp
 import pipeline.transforms.coders  # noqa: F401  (registers the row coders)
 from pipeline.graph import Ends, build
 from pipeline.model import KafkaRecord
-from pipeline.replay.engine import at_kafka_time
+from pipeline.replay.engine import at_kafka_time, batch
 from pipeline.settings import GraphSettings
 from pipeline.site import Site
 from tests.readings import DEMO, us
@@ -68,6 +68,43 @@ class Check(beam.PTransform):
         assert_that(encoded, parsed)
 
 
+def anything(_: list[dict[str, Any]]) -> None:
+    """Nothing is expected of what comes out."""
+
+
+def nothing(values: list[dict[str, Any]]) -> None:
+    assert values == []
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the graph has to tell besides positions, as checks of the parsed values."""
+
+    deaths: Callable[[list[dict[str, Any]]], None] = nothing
+    events: Callable[[list[dict[str, Any]]], None] = nothing
+
+
+NOT_ASKED = Told(anything, anything)
+
+
+def ends(
+    source: beam.PTransform,
+    positions: Callable[[list[dict[str, Any]]], None],
+    rejected: Callable[[list[dict[str, Any]]], None],
+    told: Told = NOT_ASKED,
+    heartbeats: beam.PTransform | None = None,
+) -> Ends:
+    """Return ends that hand what comes out to checks; no heartbeats unless given."""
+    return Ends(
+        readings=source,
+        heartbeats=heartbeats or batch(()),
+        positions=Check(positions),
+        rejected=Check(rejected),
+        deaths=Check(told.deaths),
+        events=Check(told.events),
+    )
+
+
 def run_graph(
     name: str,
     source: beam.PTransform,
@@ -76,12 +113,14 @@ def run_graph(
     rejected: Callable[[list[dict[str, Any]]], None],
     settings: GraphSettings | None = None,
     site: Site = DEMO,
+    told: Told = NOT_ASKED,
+    heartbeats: beam.PTransform | None = None,
 ) -> beam.runners.runner.PipelineResult:
     """Run the whole graph on an engine and hand what comes out to the checks; strict unless told otherwise."""
     pipeline = engine(name)
-    ends = Ends(source, Check(positions), Check(rejected))
     settings = settings or GraphSettings(strict=True)
-    build(pipeline, ends, lambda: site, replace(settings, bounded=name == FN_API))
+    sources_and_sinks = ends(source, positions, rejected, told, heartbeats)
+    build(pipeline, sources_and_sinks, lambda: site, replace(settings, bounded=name == FN_API))
     result = pipeline.run()
     result.wait_until_finish()
     return result

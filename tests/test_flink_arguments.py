@@ -127,12 +127,13 @@ def test_preflight_reads_kafka_as_run_does(tmp_path: Path) -> None:
         [
             *("--bootstrap-servers=broker:1", "--output-bootstrap-servers=other:2", "--group-id=g"),
             *("--offset=earliest", "--data-topic=in", "--positions-topic=out", "--rejected-topic=bad"),
+            *("--alive-topic=alive", "--out-alive-topic=dead", "--events-topic=told"),
             *(f"--kafka-properties={file}", "--output-kafka-property=a=b", "--start-wait=5"),
         ]
     )
     assert arguments == PreflightArguments(
         KafkaSettings(
-            *("broker:1", "other:2", "g", "earliest", "in", "out", "bad"),
+            *("broker:1", "other:2", "g", "earliest", "in", "alive", "out", "bad", "dead", "told"),
             properties={"security.protocol": "SASL_SSL"},
             output_properties={"a": "b"},
         ),

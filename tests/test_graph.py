@@ -12,7 +12,7 @@ from typing import Any
 import apache_beam as beam
 import pytest
 
-from pipeline.graph import Ends, build
+from pipeline.graph import build
 from pipeline.model import Group, KafkaRecord, Reading, Solved
 from pipeline.positioning import rounds
 from pipeline.positioning.rounds import GroupingMode, GroupingSettings
@@ -25,9 +25,12 @@ from pipeline.site import Anchor, Site, SiteFile
 from pipeline.transforms.group import GroupFn
 from pipeline.transforms.outputs import POSITIONS, REJECTED
 from pipeline.transforms.track import Memory, Tracked, TrackFn
+from pipeline.transforms.watch_anchors import WatchAnchorsFn
+from pipeline.transforms.watch_tags import WatchTagsFn
+from pipeline.transforms.watch_zones import WatchZonesFn
 from pipeline.wire.decode import decode
 from pipeline.wire.encode import encode_position, encode_rejected
-from tests.beam_engines import BUNDLE_BASED, FN_API, Check, engine, run_graph, stream
+from tests.beam_engines import BUNDLE_BASED, FN_API, Check, ends, engine, nothing, run_graph, stream
 from tests.readings import DEMO, record, us
 
 ROOT = Path(__file__).parent.parent
@@ -45,10 +48,6 @@ HALL = Site(
     },
 )
 ALL, ON_ONE_LINE, TWO = ("H0", "H1", "H2", "H3"), ("H0", "H1", "H2"), ("H0", "H3")
-
-
-def nothing(values: Values) -> None:
-    assert values == []
 
 
 class Kept:
@@ -299,7 +298,7 @@ def test_counters_tell_what_happened(settings: GraphSettings, of_the_last_stages
 def on_site_file(path: Path, change: Callable[[Path], object]) -> None:
     """Run the graph on a map that is changed between submission and start."""
     pipeline = engine(FN_API)
-    build(pipeline, Ends(batch(blink(0.0)), Check(at_place(1)), Check(nothing)), SiteFile(path), GraphSettings())
+    build(pipeline, ends(batch(blink(0.0)), at_place(1), nothing), SiteFile(path), GraphSettings())
     change(path)
     pipeline.run().wait_until_finish()
 
@@ -504,14 +503,14 @@ def test_an_unexpected_error_in_the_tracker_costs_the_group_and_leaves_the_track
 def test_labels_and_coders_are_an_interface(settings: GraphSettings) -> None:
     """A renamed step loses its state in a savepoint; a pickled element loses it with the next version of Python."""
     pipeline = engine(FN_API)
-    build(pipeline, Ends(batch(blink(0.0)), Check(nothing), Check(nothing)), lambda: DEMO, settings)
+    build(pipeline, ends(batch(blink(0.0)), nothing, nothing), lambda: DEMO, settings)
     coders: dict[str, str] = {}
 
     class Visitor(beam.pipeline.PipelineVisitor):
         def visit_transform(self, transform_node: beam.pipeline.AppliedPTransform) -> None:
             stage = transform_node.full_label.split("/")[0]
             for tag, output in transform_node.outputs.items():
-                if stage not in {"Readings", "WritePositions", "WriteRejected"}:
+                if stage not in {"Readings", "Heartbeats"} and not stage.startswith("Write"):
                     coder = beam.coders.registry.get_coder(output.element_type)
                     coders[f"{transform_node.full_label} {tag or ''}".strip()] = str(coder)
 
@@ -520,10 +519,30 @@ def test_labels_and_coders_are_an_interface(settings: GraphSettings) -> None:
     gathering = {"Track/Gather": "TupleCoder[VarIntCoder, BytesCoder]"} if settings.track else {}
     assert (GroupFn.ROUNDS.name, GroupFn.DUE.name) == ("rounds", "ts-due")  # Beam puts "ts-" before a timer's name
     assert (TrackFn.TRACKS.name, TrackFn.FORGET.name) == ("tracks", "ts-forget")
+    assert (WatchAnchorsFn.ANCHORS.name, WatchAnchorsFn.WATCH.name) == ("anchors", "ts-watch")
+    assert [spec.name for spec in (WatchTagsFn.TAGS, WatchTagsFn.ANCHORS, WatchTagsFn.AWAY)] == [
+        *("tags", "anchors", "ts-away")
+    ]
+    assert (WatchZonesFn.STAYS.name, WatchZonesFn.ZONES.name) == ("stays", "ts-zones")
     pairs = "TupleCoder[BytesCoder, BytesCoder]"
+    sightings, batches = "TupleCoder[StrUtf8Coder, BytesCoder]", "TupleCoder[VarIntCoder, BytesCoder]"
     assert coders == {
         "Decode/Decode/ParDo(DecodeFn)": "TupleCoder[VarIntCoder, BytesCoder]",
         "Decode/Decode/ParDo(DecodeFn) rejected": "RowCoder",
+        "Decode/Decode/ParDo(DecodeFn) sightings": sightings,
+        "DecodeHeartbeats/Decode/ParDo(DecodeHeartbeatsFn)": sightings,
+        "DecodeHeartbeats/Decode/ParDo(DecodeHeartbeatsFn) rejected": "RowCoder",
+        "Sightings": sightings,
+        "WatchAnchors/Watch": "RowCoder",
+        "WatchTags/Readings": batches,
+        "WatchTags/Anchors": batches,
+        "WatchTags/Both": batches,
+        "WatchTags/Watch": "RowCoder",
+        "WatchZones/Gather": batches,
+        "WatchZones/Watch": "RowCoder",
+        "AllEvents": "RowCoder",
+        "Events/Encode": pairs,
+        "Deaths/Encode": pairs,
         "Group/Group/ParDo(GroupFn)": "RowCoder",
         "Group/Group/ParDo(GroupFn) rejected": "RowCoder",
         "Trilaterate/Trilaterate": "RowCoder",
@@ -534,4 +553,6 @@ def test_labels_and_coders_are_an_interface(settings: GraphSettings) -> None:
         "Positions/Encode/ParDo(EncodeFn) rejected": "RowCoder",
         "AllRejected": "RowCoder",
         "Rejected/Encode": pairs,
+        "RejectedHeartbeats/Encode": pairs,
+        "RejectedOfAll": pairs,
     }

@@ -12,7 +12,10 @@ import pytest
 from pipeline.commands import COMMANDS, run
 from pipeline.commands.arguments import number, parser_of, refuse_unknown_variables, variables
 from pipeline.commands.run_arguments import RunArguments, parse
+from pipeline.positioning.anchor_watch import AnchorWatchSettings
 from pipeline.positioning.rounds import GroupingMode
+from pipeline.positioning.tag_watch import TagWatchSettings
+from pipeline.positioning.zone_watch import ZoneWatchSettings
 from pipeline.settings import FlinkSettings, PrismSettings
 from pipeline.site import SiteFile
 
@@ -35,6 +38,16 @@ def test_defaults() -> None:
     assert graph.grouping.max_reading_age_us == 2_000_000
     assert graph.grouping.max_lateness_us == 10_000_000
     assert not graph.strict
+
+
+def test_all_is_watched_unless_switched_off() -> None:
+    graph = given("--anchor-timeout", "5", "--tag-timeout", "20", "--round-wait", "0.5", "--alive-topic", "a").settings
+    assert graph.kafka.alive_topic == graph.graph.alive_topic == "a"
+    assert graph.graph.anchor_watch == AnchorWatchSettings(anchor_timeout_us=5_000_000)
+    assert graph.graph.tag_watch == TagWatchSettings(tag_timeout_us=20_000_000)
+    assert graph.graph.zones == ZoneWatchSettings(position_delay_us=2_500_000)
+    off = given("--anchor-watch=off", "--tag-watch=off", "--zone-watch=off", "--anchor-timeout=99").settings.graph
+    assert (off.anchor_watch, off.tag_watch, off.zones) == (None, None, None)
 
 
 def test_a_flag_wins_over_the_environment_and_that_over_the_file(
@@ -69,6 +82,13 @@ def test_a_flag_wins_over_the_environment_and_that_over_the_file(
         (["--prism", "/nowhere/prism"], "expected a file that exists, got '/nowhere/prism'"),
         (["--group-id", " "], "the group id is empty"),
         (["--data-topic", "out_data"], "one topic is given twice"),
+        (["--alive-topic", "packet_data"], "one topic is given twice"),
+        (["--alive-topic", "out_alive"], "one topic is given twice"),
+        (["--events-topic", "out_alive"], "one topic is given twice"),
+        (["--events-topic", " "], "the events topic is empty"),
+        (["--anchor-timeout", "0"], "expected a number of at least 0.001"),
+        (["--anchor-timeout", "56"], "the tag timeout is 60 s; expected at least 61 s"),
+        (["--zone-watch", "maybe"], "invalid choice: 'maybe'"),
         (["--bootstrap-servers", "broker:99999"], "65535"),
         (["--expansion-service", "a:1,b:2"], "expected HOST:PORT"),
         (["--kafka-property", "enable.auto.commit=true"], "enable.auto.commit cannot be given"),

@@ -147,7 +147,7 @@ def test_numbers_are_read_as_decimals(write: Callable[..., Path], written: str, 
 
 
 def test_further_keys_are_left_to_later_versions(write: Callable[..., Path]) -> None:
-    further = "zones:\n  - {name: dock, corners: [[0, 0], [1, 1]]}\nname: x\nversion: 2\ntimezone: UTC\n"
+    further = "doors:\n  - {name: dock, corners: [[0, 0], [1, 1]]}\nname: x\nversion: 2\nlanguage: en\n"
     path = write(with_anchor("{id: A3, x: 9, y: 9, floor: 1, name: north, note: new, bias: 0.1}") + further)
     assert check_site(path) == []
 

@@ -28,7 +28,7 @@ anchors:
     y: -.5   # by laser
   # flow
   - {id: A2, x: 1e2, y: 7}   # last
-zones: [dock]
+doors: [dock]
 """
 EXPECTED = """\
 # the hall
@@ -51,7 +51,7 @@ anchors:
     bias_sigma: 0.001
   # flow
   - {id: A2, x: 1e2, y: 7}   # last
-zones: [dock]
+doors: [dock]
 """
 
 

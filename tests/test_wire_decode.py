@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.model import KafkaRecord
-from pipeline.site import Anchor, Site
-from pipeline.wire.decode import MAX_ID_LENGTH, Decoded, decode
+from pipeline.events import Sighting
+from pipeline.model import KafkaRecord, Rejected
+from pipeline.site import Anchor, Site, TagIdentity
+from pipeline.wire.decode import MAX_ID_LENGTH, Decoded, decode, decode_heartbeat
 from pipeline.wire.message_pb2 import AnchorAlive
 from tests.readings import DEMO, GOLDEN, record, us
 
@@ -125,3 +126,105 @@ def test_any_reading_ends_as_reading_or_rejection(distance_m: float, tag: str) -
     assert len(decoded.readings) + len(decoded.rejected) == 1
     for reading in decoded.readings:
         assert struct.pack("f", reading.distance_m) == struct.pack("f", distance_m)
+
+
+# tags that change their id
+
+FIRST12 = Site("hall", DEMO.anchors, tag_identity=TagIdentity.FIRST12)
+NAME = "0003FFDDEEFF"
+
+
+@pytest.mark.parametrize(
+    ("state", "detached", "battery_low"),
+    [
+        ("0000", False, False),
+        ("0001", True, False),
+        ("0100", False, True),
+        ("0101", True, True),
+        ("0011", True, False),
+        ("1000", False, False),
+    ],
+)
+def test_the_last_four_digits_are_the_tags_state(state: str, *, detached: bool, battery_low: bool) -> None:
+    (reading,) = decode(record(tags={NAME + state: 1.0}), FIRST12).readings
+    assert reading.tag == NAME + "0000"
+    assert (reading.detached, reading.battery_low) == (detached, battery_low)
+
+
+@given(st.booleans(), st.booleans(), st.booleans(), st.booleans())
+def test_flags_of_id_and_message_are_united(by_id: bool, by_message: bool, low_id: bool, low_message: bool) -> None:  # noqa: FBT001
+    tag = f"{NAME}0{int(low_id)}0{int(by_id)}"
+    (reading,) = decode(record(tags={tag: 1.0}, detached=by_message, battery_low=low_message), FIRST12).readings
+    assert reading.detached is (by_id or by_message)
+    assert reading.battery_low is (low_id or low_message)
+
+
+def test_the_id_stays_as_it_is_unless_the_site_says_otherwise() -> None:
+    (reading,) = decode(record(tags={NAME + "0101": 1.0}), DEMO).readings
+    assert reading.tag == NAME + "0101"
+    assert (reading.detached, reading.battery_low) == (False, False)
+
+
+@pytest.mark.parametrize("tag", ["", "T", NAME, NAME + "000", NAME + "00000", NAME + "000G", NAME + "00\n", "０" * 16])
+def test_an_id_without_a_state_in_it_is_refused_where_one_is_expected(tag: str) -> None:
+    decoded = decode(record(tags={tag: 1.0}), FIRST12)
+    assert one_reason(decoded) == "bad_tag_id"
+    assert decoded.rejected[0].tag == tag
+    if tag:
+        assert f"the tag id is {tag!r}; expected 16 hex digits" in decoded.rejected[0].detail
+
+
+def test_lower_case_names_the_same_tag() -> None:
+    (reading,) = decode(record(tags={NAME.lower() + "0001": 1.0}), FIRST12).readings
+    assert reading.tag == NAME + "0000"
+
+
+@pytest.mark.parametrize("order", [("0000", "0001"), ("0001", "0000")])
+def test_a_record_from_the_moment_it_is_torn_off_holds_one_tag_once(order: tuple[str, str]) -> None:
+    distances = {"0000": 1.0, "0001": 2.0}
+    decoded = decode(record(tags={NAME + state: distances[state] for state in order}), FIRST12)
+    (reading,) = decoded.readings
+    assert (reading.tag, reading.distance_m, reading.detached) == (NAME + "0000", 2.0, True)
+    (refused,) = decoded.rejected
+    assert (refused.reason, refused.tag) == ("duplicate", NAME + "0000")
+
+
+@given(st.dictionaries(st.sampled_from([NAME + state for state in ("0000", "0001", "0100", "0101")]), st.floats(1, 9)))
+def test_no_flag_of_a_tag_with_many_ids_is_lost(tags: dict[str, float]) -> None:
+    decoded = decode(record(tags=tags), FIRST12)
+    assert len(decoded.readings) + len(decoded.rejected) == max(len(tags), 1)
+    for reading in decoded.readings:
+        assert reading.detached is any(tag[-1] == "1" for tag in tags)
+        assert reading.battery_low is any(tag[-3] == "1" for tag in tags)
+
+
+def heartbeat(anchor: str, seconds: int | None = None) -> KafkaRecord:
+    alive = AnchorAlive(anchor_id=anchor)
+    if seconds is not None:
+        alive.timestamp.seconds = seconds
+    return KafkaRecord(0, 4, us(1.0), alive.SerializeToString())
+
+
+@pytest.mark.parametrize("tags", [{}, {"T": 1.0}, {"T": 0.0}], ids=["none", "one", "refused"])
+def test_an_anchor_is_heard_whatever_it_says_of_tags(tags: dict[str, float]) -> None:
+    assert decode(record("A1", 5.0, kafka_s=1.0, tags=tags), DEMO).sighting == Sighting("A1", us(1.0), us(5.0))
+
+
+def test_a_sighting_keeps_a_stamp_that_is_wrong_and_has_none_where_there_is_none() -> None:
+    assert decode_heartbeat(heartbeat("A1", 7), DEMO) == Sighting("A1", us(1.0), 7_000_000)
+    assert decode_heartbeat(heartbeat("A1"), DEMO) == Sighting("A1", us(1.0), None)
+
+
+@pytest.mark.parametrize(
+    ("anchor", "reason"), [("", "bad_anchor_id"), ("X" * 65, "bad_anchor_id"), ("X", "unknown_anchor")]
+)
+def test_a_heartbeat_without_a_known_anchor_is_refused(anchor: str, reason: str) -> None:
+    found = decode_heartbeat(heartbeat(anchor), DEMO)
+    assert isinstance(found, Rejected)
+    assert (found.reason, found.stage, found.offset) == (reason, "decode", 4)
+
+
+def test_a_record_without_a_usable_name_is_no_sighting() -> None:
+    assert decode(record("", 0.0), DEMO).sighting is None
+    assert decode(record("X" * 65, 0.0), DEMO).sighting is None
+    assert decode(KafkaRecord(0, 0, us(0), b"\xff"), DEMO).sighting is None

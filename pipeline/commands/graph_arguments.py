@@ -68,8 +68,8 @@ def add_graph_arguments(parser: argparse.ArgumentParser) -> None:
     solver.add_argument("--strict", action="store_true", help="stop at the first unexpected error (for tests)")
 
 
-def graph_settings(given: argparse.Namespace, data_topic: str = GraphSettings().data_topic) -> GraphSettings:
-    """Return what was given. ``data_topic`` is what rejections name as the place of their record.
+def graph_settings(given: argparse.Namespace) -> GraphSettings:
+    """Return what was given, with nothing watched: see :mod:`pipeline.commands.watch_arguments`.
 
     Raises:
         ValueError: settings that contradict each other.
@@ -84,7 +84,9 @@ def graph_settings(given: argparse.Namespace, data_topic: str = GraphSettings().
         ),
         solver=SolverSettings(max_residual_m=given.max_residual, max_gdop=given.max_gdop),
         track=TrackSettings() if given.tracking == "on" else None,
-        data_topic=data_topic,
+        anchor_watch=None,
+        tag_watch=None,
+        zones=None,
         strict=given.strict,
     )
 

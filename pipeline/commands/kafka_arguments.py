@@ -36,9 +36,14 @@ def add_kafka_arguments(parser: argparse.ArgumentParser) -> None:
         help="where a first start reads from; committed: where this group was last started",
     )
     kafka.add_argument("--data-topic", metavar="NAME", default="packet_data", help="readings in")
+    kafka.add_argument("--alive-topic", metavar="NAME", default="packet_alive", help="heartbeats of anchors in")
     kafka.add_argument("--positions-topic", metavar="NAME", default="out_data", help="positions out")
     kafka.add_argument(
         "--rejected-topic", metavar="NAME", default="out_rejected", help="what gave no position, with the reason"
+    )
+    kafka.add_argument("--out-alive-topic", metavar="NAME", default="out_alive", help="deaths of anchors out")
+    kafka.add_argument(
+        "--events-topic", metavar="NAME", default="site_events", help="what happens to anchors and tags, out"
     )
     for prefix, file, single in (
         ("", "properties file for the Kafka client", "one property, in place of the file's; repeatable"),
@@ -72,8 +77,11 @@ def kafka_settings(given: argparse.Namespace) -> KafkaSettings:
         group_id=given.group_id,
         offset=given.offset,
         data_topic=given.data_topic,
+        alive_topic=given.alive_topic,
         positions_topic=given.positions_topic,
         rejected_topic=given.rejected_topic,
+        out_alive_topic=given.out_alive_topic,
+        events_topic=given.events_topic,
         properties=MappingProxyType(properties),
         output_properties=MappingProxyType(output_properties),
     )

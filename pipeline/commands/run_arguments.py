@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.commands.arguments import existing_file, new_parser, number, refuse_unknown_variables, server
 from pipeline.commands.flink_arguments import add_flink_master
 from pipeline.commands.graph_arguments import add_graph_arguments, add_site_arguments, graph_settings
 from pipeline.commands.kafka_arguments import add_kafka_arguments, kafka_settings
-from pipeline.settings import MAX_PARALLELISM, RUNNERS, FlinkSettings, PrismSettings, RunSettings
+from pipeline.commands.watch_arguments import add_watch_arguments, with_watches
+from pipeline.settings import MAX_PARALLELISM, RUNNERS, FlinkSettings, GraphSettings, PrismSettings, RunSettings
 
 _EXAMPLE = """\
 example:
@@ -49,7 +50,7 @@ def parse(argv: Sequence[str]) -> RunArguments:
     refuse_unknown_variables(parser)
     given = parser.parse_args(list(argv))
     try:
-        settings = RunSettings(kafka_settings(given), graph_settings(given, given.data_topic), _runner(given))
+        settings = RunSettings(kafka_settings(given), _graph(given), _runner(given))
     except (OSError, ValueError) as error:
         parser.error(str(error))
     return RunArguments(
@@ -58,6 +59,12 @@ def parse(argv: Sequence[str]) -> RunArguments:
         log_level=getattr(logging, given.log_level),
         start_wait_s=given.start_wait,
         settings=settings,
+    )
+
+
+def _graph(given: argparse.Namespace) -> GraphSettings:
+    return with_watches(
+        replace(graph_settings(given), data_topic=given.data_topic, alive_topic=given.alive_topic), given
     )
 
 
@@ -106,6 +113,7 @@ def new_argument_parser() -> argparse.ArgumentParser:
     add_site_arguments(parser)
     add_kafka_arguments(parser)
     add_graph_arguments(parser)
+    add_watch_arguments(parser)
     _add_runner(parser)
     _add_flink(parser)
     return parser

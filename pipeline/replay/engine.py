@@ -24,7 +24,7 @@ def run_bounded(
     """Run the graph over records, in the order in which Kafka would give them, to its end.
 
     The values for ``out_data`` and ``out_rejected`` are written to the two files, a line each, and returned; in the
-    order of a tag's readings, while tags may come in any order.
+    order of a tag's readings, while tags may come in any order. There are no events.
 
     Raises:
         OSError: a file cannot be written.
@@ -33,7 +33,9 @@ def run_bounded(
     for path in (positions, rejected):
         path.write_bytes(b"")
     pipeline = beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions([]))
-    build(pipeline, Ends(batch(records), _append(positions), _append(rejected)), site, replace(settings, bounded=True))
+    nowhere = beam.Map(_let_go)
+    ends = Ends(batch(records), batch(()), _append(positions), _append(rejected), nowhere, nowhere)
+    build(pipeline, ends, site, replace(settings, bounded=True, zones=None))
     pipeline.run().wait_until_finish()
     return positions.read_bytes().splitlines(), rejected.read_bytes().splitlines()
 
@@ -59,6 +61,10 @@ class _Batch(beam.PTransform):  # type: ignore[misc]
 def at_kafka_time(record: KafkaRecord) -> TimestampedValue:
     """Return the record as KafkaIO gives it: at the instant of its append."""
     return TimestampedValue(record, Timestamp(micros=record.kafka_time_us))
+
+
+def _let_go(_: tuple[bytes, bytes]) -> None:
+    pass
 
 
 def _append(path: Path) -> beam.PTransform:

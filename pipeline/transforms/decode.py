@@ -1,4 +1,4 @@
-"""Stage decode: Kafka records to readings, gathered by tag group."""
+"""Stage decode: Kafka records to readings, gathered by tag group, and to what was heard of anchors."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 import apache_beam as beam
 
 from pipeline.model import KafkaRecord, Reading, Reason, Stage
+from pipeline.positioning.anchor_watch import AnchorWatchSettings
 from pipeline.site import SiteSource
 from pipeline.transforms.batches import Batched, Batches
 from pipeline.transforms.counters import Counters
 from pipeline.transforms.outputs import rejected, sort_out
+from pipeline.transforms.sightings import SIGHTINGS, SightingBatches, heard
 from pipeline.transforms.tag_groups import tag_group
 from pipeline.wire.decode import Decoded, decode, refused_record
 from pipeline.wire.readings import pack
@@ -23,28 +25,33 @@ _LOG = logging.getLogger(__name__)
 
 
 class Decode(beam.PTransform):
-    """``PCollection[KafkaRecord]`` to readings and rejections.
+    """``PCollection[KafkaRecord]`` to readings, sightings of anchors and rejections.
 
     Gives a dict: ``readings``, ``(tag group, packed readings)``, what one bundle held of a tag group being one element,
-    for the shuffle costs per element; and ``rejected``.
+    for the shuffle costs per element; ``sightings``, ``(site, packed sightings)``, likewise, none without a ``watch``;
+    and ``rejected``.
     """
 
-    def __init__(self, site: SiteSource, *, strict: bool = False) -> None:
+    def __init__(self, site: SiteSource, watch: AnchorWatchSettings | None = None, *, strict: bool = False) -> None:
         super().__init__()
         self._site = site
+        self._watch = watch
         self._strict = strict
 
     def expand(self, records: beam.PCollection[KafkaRecord]) -> dict[str, beam.PCollection[Any]]:
         """Apply the stage."""
-        return sort_out(records, "Decode", DecodeFn(self._site, strict=self._strict), READINGS, tuple[int, bytes])
+        decoding = DecodeFn(self._site, self._watch, strict=self._strict)
+        others = {SIGHTINGS: tuple[str, bytes]}
+        return sort_out(records, "Decode", decoding, READINGS, tuple[int, bytes], others=others)
 
 
 class DecodeFn(beam.DoFn):
     """See :class:`Decode`."""
 
-    def __init__(self, site: SiteSource, *, strict: bool) -> None:
+    def __init__(self, site: SiteSource, watch: AnchorWatchSettings | None, *, strict: bool) -> None:
         super().__init__()
         self._site_source = site
+        self._watch = watch
         self._strict = strict
         self._counters = Counters(Stage.DECODE)
 
@@ -53,8 +60,9 @@ class DecodeFn(beam.DoFn):
         self._site = self._site_source()
 
     def start_bundle(self) -> None:
-        """Begin with no readings; what a failed bundle left is not this one's."""
+        """Begin with nothing; what a failed bundle left is not this one's."""
         self._batches = Batches[Reading](_packed)
+        self._sightings = None if self._watch is None else SightingBatches(self._site.name, self._watch)
 
     def process(self, record: KafkaRecord) -> Iterator[Any]:
         """Decode one record; its readings leave with the bundle."""
@@ -78,10 +86,14 @@ class DecodeFn(beam.DoFn):
             yield rejected(refusal)
         for reading in decoded.readings:
             yield from self._batches.add(tag_group(reading.tag), reading, reading.kafka_time_us)
+        if self._sightings is not None and decoded.sighting is not None:
+            yield from heard(self._sightings.add(decoded.sighting))
 
-    def finish_bundle(self) -> Iterator[Batched]:
+    def finish_bundle(self) -> Iterator[Batched | beam.pvalue.TaggedOutput]:
         """Send on what the bundle held."""
         yield from self._batches.rest()
+        if self._sightings is not None:
+            yield from heard(self._sightings.rest())
 
 
 def _packed(readings: list[Reading]) -> bytes:

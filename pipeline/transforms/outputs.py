@@ -1,7 +1,9 @@
-"""A stage's two outputs: what goes on, and what is rejected."""
+"""A stage's outputs: what goes on, and what is rejected."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import apache_beam as beam
@@ -11,6 +13,7 @@ from pipeline.model import Rejected
 
 REJECTED = "rejected"
 POSITIONS = "positions"
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 def sort_out(
@@ -19,15 +22,19 @@ def sort_out(
     dofn: beam.DoFn,
     main: str,
     element_type: Any,
+    *,
+    others: Mapping[str, Any] = _NONE,
 ) -> dict[str, beam.PCollection[Any]]:
-    """Apply a DoFn whose main output is of a type, and which rejects under ``REJECTED``; return both outputs by name.
+    """Apply a DoFn whose main output is of a type, and which rejects under ``REJECTED``; return all outputs by name.
 
+    ``others`` are further outputs, with their types.
     Beam picks the coder of an output by its declared type, and would pickle without.
     """
-    outputs = elements | label >> beam.ParDo(dofn).with_outputs(REJECTED, main=main)
-    for name, its_type in ((main, element_type), (REJECTED, Rejected)):
+    outputs = elements | label >> beam.ParDo(dofn).with_outputs(REJECTED, *others, main=main)
+    types = {main: element_type, REJECTED: Rejected, **others}
+    for name, its_type in types.items():
         outputs[name].element_type = convert_to_beam_type(its_type)
-    return {name: outputs[name] for name in (main, REJECTED)}
+    return {name: outputs[name] for name in types}
 
 
 def rejected(record: Rejected) -> beam.pvalue.TaggedOutput:

@@ -6,10 +6,13 @@ import math
 from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
+from google.protobuf.timestamp_pb2 import Timestamp
 
+from pipeline.events import Sighting
 from pipeline.model import KafkaRecord, Reading, Reason, Rejected, Stage
 from pipeline.site import Site
-from pipeline.wire.message_pb2 import AnchorData
+from pipeline.tag_identity import TagIdentity, TagName, tag_name
+from pipeline.wire.message_pb2 import AnchorAlive, AnchorData, TagData
 
 EARLIEST_PLAUSIBLE_US = 1_577_836_800_000_000
 """2020-01-01: an anchor's clock is near 1970 until its first NTP sync."""
@@ -28,44 +31,63 @@ class Decoded(NamedTuple):
     rejected: list[Rejected]
     time_replaced: bool
     """The anchor's time was missing or implausible, and the record's Kafka time was taken."""
+    sighting: Sighting | None
+    """The anchor that spoke, whatever it said of tags; None where it gave no name, or one that is too long."""
 
 
 def decode(record: KafkaRecord, site: Site) -> Decoded:
-    """Return the readings of one ``packet_data`` record, and what had to be refused of it."""
+    """Return the readings of one ``packet_data`` record, and what had to be refused of it.
+
+    Readings carry the tag's lasting id (``Site.tag_identity``), and as flags what message and id tell together.
+    """
     try:
         data = AnchorData.FromString(record.value)
     except DecodeError as error:
         return _refused(record, Reason.UNDECODABLE, f"not an AnchorData message: {error}")
     if not data.tags:
         detail = "no tags in the record: a heartbeat on the data topic, or other field numbers"
-        return _refused(record, Reason.NO_TAGS, detail, anchor=data.anchor_id[:MAX_ID_LENGTH] or None)
+        return _refused(record, Reason.NO_TAGS, detail, data.anchor_id[:MAX_ID_LENGTH] or None, _sighting(data, record))
     if len(data.anchor_id) > MAX_ID_LENGTH:
         detail = f"an anchor id of {len(data.anchor_id)} characters; expected at most {MAX_ID_LENGTH}"
         return _refused(record, Reason.BAD_ANCHOR_ID, detail)
 
     measured_at_us, time_replaced = _measured_at_us(data, record)
-    readings: list[Reading] = []
+    readings: dict[str, Reading] = {}
     rejected: list[Rejected] = []
-    for tag, measured in data.tags.items():
+    for tag_id, measured in _in_order(data, site):
+        name = tag_name(tag_id, site.tag_identity) or TagName(tag_id, detached=False, battery_low=False)
         reading = Reading(
-            tag=tag,
+            tag=name.tag,
             anchor=data.anchor_id,
             distance_m=measured.distance,
             measured_at_us=measured_at_us,
             kafka_time_us=record.kafka_time_us,
             time_replaced=time_replaced,
-            detached=measured.detached,
-            battery_low=measured.battery_low,
+            detached=measured.detached or name.detached,
+            battery_low=measured.battery_low or name.battery_low,
             partition=record.partition,
             offset=record.offset,
         )
-        problem = _problem(reading, site)
-        if problem is None:
-            readings.append(reading)
-        else:
-            named = reading._replace(tag=tag[:MAX_ID_LENGTH])
+        problem = _problem(reading, tag_id, site)
+        before = readings.get(reading.tag)
+        if problem is not None:
+            named = reading._replace(tag=reading.tag[:MAX_ID_LENGTH])
             rejected.append(Rejected.of(named, problem[0], Stage.DECODE, problem[1]))
-    return Decoded(readings, rejected, time_replaced)
+            continue
+        if before is not None:
+            detail = "the record holds the tag under two ids; the reading under the one that tells more is taken"
+            rejected.append(Rejected.of(before, Reason.DUPLICATE, Stage.DECODE, detail))
+            reading = reading._replace(
+                detached=reading.detached or before.detached, battery_low=reading.battery_low or before.battery_low
+            )
+        readings[reading.tag] = reading
+    return Decoded(list(readings.values()), rejected, time_replaced, _sighting(data, record))
+
+
+def _in_order(data: AnchorData, site: Site) -> list[tuple[str, TagData]]:
+    """Return the tags by id. Where the id holds the state, one that tells more of it comes last; else order is free."""
+    tags = list(data.tags.items())
+    return tags if site.tag_identity is TagIdentity.WHOLE else sorted(tags, key=lambda one: (one[0].upper(), one[0]))
 
 
 def refused_record(record: KafkaRecord, reason: Reason, detail: str, anchor: str | None = None) -> Rejected:
@@ -84,23 +106,54 @@ def refused_record(record: KafkaRecord, reason: Reason, detail: str, anchor: str
     )
 
 
-def _refused(record: KafkaRecord, reason: Reason, detail: str, anchor: str | None = None) -> Decoded:
-    return Decoded([], [refused_record(record, reason, detail, anchor)], time_replaced=False)
+def decode_heartbeat(record: KafkaRecord, site: Site) -> Sighting | Rejected:
+    """Return what one ``packet_alive`` record says, or why it was refused."""
+    try:
+        alive = AnchorAlive.FromString(record.value)
+    except DecodeError as error:
+        return refused_record(record, Reason.UNDECODABLE, f"not an AnchorAlive message: {error}")
+    sighting = _sighting(alive, record)
+    if sighting is None:
+        detail = f"an anchor id of {len(alive.anchor_id)} characters; expected 1 to {MAX_ID_LENGTH}"
+        return refused_record(record, Reason.BAD_ANCHOR_ID, detail)
+    if sighting.anchor not in site.anchors:
+        return refused_record(record, Reason.UNKNOWN_ANCHOR, _not_on_map(sighting.anchor, site), sighting.anchor)
+    return sighting
+
+
+def _refused(
+    record: KafkaRecord, reason: Reason, detail: str, anchor: str | None = None, sighting: Sighting | None = None
+) -> Decoded:
+    return Decoded([], [refused_record(record, reason, detail, anchor)], time_replaced=False, sighting=sighting)
+
+
+def _sighting(message: AnchorData | AnchorAlive, record: KafkaRecord) -> Sighting | None:
+    if not 0 < len(message.anchor_id) <= MAX_ID_LENGTH:
+        return None
+    stamped_us = _micros(message.timestamp) if message.HasField("timestamp") else None
+    return Sighting(message.anchor_id, record.kafka_time_us, stamped_us)
+
+
+def _micros(stamp: Timestamp) -> int:
+    return stamp.seconds * 1_000_000 + stamp.nanos // 1_000
 
 
 def _measured_at_us(data: AnchorData, record: KafkaRecord) -> tuple[int, bool]:
     if data.HasField("timestamp"):
-        measured_at_us = data.timestamp.seconds * 1_000_000 + data.timestamp.nanos // 1_000
+        measured_at_us = _micros(data.timestamp)
         if EARLIEST_PLAUSIBLE_US <= measured_at_us <= record.kafka_time_us + MAX_AHEAD_US:
             return measured_at_us, False
     return record.kafka_time_us, True
 
 
-def _problem(reading: Reading, site: Site) -> tuple[Reason, str] | None:
-    if not 0 < len(reading.tag) <= MAX_ID_LENGTH:
-        return Reason.BAD_TAG_ID, f"a tag id of {len(reading.tag)} characters; expected 1 to {MAX_ID_LENGTH}"
+def _problem(reading: Reading, tag_id: str, site: Site) -> tuple[Reason, str] | None:
+    if not 0 < len(tag_id) <= MAX_ID_LENGTH:
+        return Reason.BAD_TAG_ID, f"a tag id of {len(tag_id)} characters; expected 1 to {MAX_ID_LENGTH}"
+    if tag_name(tag_id, site.tag_identity) is None:
+        detail = f"the tag id is {tag_id!r}; expected 16 hex digits: 12 that name the tag and 4 of its state"
+        return Reason.BAD_TAG_ID, detail
     if reading.anchor not in site.anchors:
-        return Reason.UNKNOWN_ANCHOR, f"anchor {reading.anchor!r} is not on the map of site {site.name!r}"
+        return Reason.UNKNOWN_ANCHOR, _not_on_map(reading.anchor, site)
     # Not a number compares false with everything, so it fails this too.
     if not 0 < reading.distance_m <= site.max_distance_m:
         shown = reading.distance_m if not math.isfinite(reading.distance_m) else f"{reading.distance_m:g}"
@@ -109,3 +162,7 @@ def _problem(reading: Reading, site: Site) -> tuple[Reason, str] | None:
             f"distance {shown} m; expected more than 0 and at most {site.max_distance_m:g} m",
         )
     return None
+
+
+def _not_on_map(anchor: str, site: Site) -> str:
+    return f"anchor {anchor!r} is not on the map of site {site.name!r}"

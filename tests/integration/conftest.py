@@ -59,6 +59,8 @@ class Topics:
     alive: str
     positions: str
     rejected: str
+    deaths: str
+    events: str
     truth: str
 
     def flags(self) -> list[str]:
@@ -67,6 +69,9 @@ class Topics:
             f"--data-topic={self.data}",
             f"--positions-topic={self.positions}",
             f"--rejected-topic={self.rejected}",
+            f"--alive-topic={self.alive}",
+            f"--out-alive-topic={self.deaths}",
+            f"--events-topic={self.events}",
         ]
 
 
@@ -300,7 +305,7 @@ def topics(broker: Broker) -> Topics:
 def new_topics(broker: Broker) -> Topics:
     """Create topics that nobody else has."""
     suffix = uuid.uuid4().hex[:8]
-    names = ("packet_data", "packet_alive", "out_data", "out_rejected", "truth")
+    names = ("packet_data", "packet_alive", "out_data", "out_rejected", "out_alive", "site_events", "truth")
     topics = Topics(*(f"{name}-{suffix}" for name in names))
     broker.create_topics(astuple(topics))
     return topics

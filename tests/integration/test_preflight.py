@@ -32,8 +32,11 @@ def settings(broker: Broker, topics: Topics) -> KafkaSettings:
         output_bootstrap_servers=broker.bootstrap_servers,
         group_id=f"group-{topics.data}",
         data_topic=topics.data,
+        alive_topic=topics.alive,
         positions_topic=topics.positions,
         rejected_topic=topics.rejected,
+        out_alive_topic=topics.deaths,
+        events_topic=topics.events,
     )
 
 
@@ -122,6 +125,9 @@ def command(settings: KafkaSettings, *more: str) -> int:
             f"--data-topic={settings.data_topic}",
             f"--positions-topic={settings.positions_topic}",
             f"--rejected-topic={settings.rejected_topic}",
+            f"--alive-topic={settings.alive_topic}",
+            f"--out-alive-topic={settings.out_alive_topic}",
+            f"--events-topic={settings.events_topic}",
             *more,
         ]
     )

@@ -107,7 +107,7 @@ install_kafka() {
   kube -n kafka create configmap site --from-file "site.yaml=$ROOT/anchors/demo.yaml" --dry-run=client -o yaml \
     | kube apply -f -
   kube -n kafka rollout status deployment/kafka --timeout=300s
-  for topic in packet_data packet_alive out_data out_rejected; do
+  for topic in packet_data packet_alive out_data out_rejected out_alive site_events; do
     create_topic "$topic"
   done
   kube -n kafka rollout restart deployment/simulator

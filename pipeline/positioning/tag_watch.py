@@ -1,0 +1,147 @@
+"""The tag watch: which tags are away, torn off, or low on battery.
+
+A tag is away when it has been silent for longer than ``tag_timeout``, while one at least of the anchors that last heard
+it could have heard it all that time. Flags are told at once; silence, as in the anchor watch, only when the watermark
+says that nothing earlier can come: times are Kafka's (integer microseconds), records may come in any order, and what
+they say of being heard is kept as runs until it is settled. See :mod:`pipeline.positioning.anchor_watch`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from pipeline.events import Event, EventKind, event_id
+from pipeline.model import Reading
+from pipeline.positioning.known_anchors import KnownAnchors
+from pipeline.positioning.runs import Run, joined
+from pipeline.positioning.tag_flags import Flag
+
+MILLISECOND_US = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class TagWatchSettings:
+    """Bounds of the tag watch; times in microseconds.
+
+    ``flag_tolerance_us`` is how far apart the stamps of one instant may lie: see :mod:`pipeline.positioning.tag_flags`.
+    A tag silent for ``tag_memory_us`` is forgotten without a word.
+
+    Raises:
+        ValueError: a time below a millisecond, which is what runners keep; or a tag forgotten before it is away.
+    """
+
+    tag_timeout_us: int = 60_000_000
+    flag_tolerance_us: int = 2_000_000
+    tag_memory_us: int = 30 * 86_400_000_000
+
+    def __post_init__(self) -> None:
+        for name in ("tag_timeout_us", "flag_tolerance_us", "tag_memory_us"):
+            if getattr(self, name) < MILLISECOND_US:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected at least {MILLISECOND_US}, a millisecond")
+        if self.tag_memory_us <= self.tag_timeout_us:
+            raise ValueError(
+                f"tag memory is {self.tag_memory_us / 1e6:g} s; expected more than the tag timeout "
+                f"({self.tag_timeout_us / 1e6:g} s)"
+            )
+
+
+@dataclass(slots=True)
+class TagWatch:
+    """One tag."""
+
+    last_us: int = 0
+    """When it was last heard; 0: not yet settled that it was."""
+    away_us: int = 0
+    """When it was found away; 0: it is not."""
+    runs: list[Run] = field(default_factory=list)
+    """When it was heard after that, not yet settled."""
+    heard_by: dict[str, int] = field(default_factory=dict)
+    """The anchors that heard it within ``tag_timeout`` of the last time, and when each did."""
+    newest_us: int = 0
+    """The newest time of measurement, none taken for later than Kafka had it."""
+    detached: Flag = field(default_factory=Flag)
+    battery_low: Flag = field(default_factory=Flag)
+
+    def take(self, reading: Reading, settings: TagWatchSettings) -> list[Event]:
+        """Take one reading in; return what its flags say that is new. What its coming says is settled later."""
+        events = list(self._flags(reading, settings))
+        self._hear(reading, settings)
+        return events
+
+    def advance(self, now_us: int, tag: str, anchors: KnownAnchors, settings: TagWatchSettings) -> list[Event]:
+        """Tell what is due, given that no reading from before a Kafka time is still to come."""
+        events: list[Event] = []
+        while True:
+            away_us = self._away_due_us(anchors, settings)
+            heard_us = self.runs[0].first_us if self.runs else None
+            if away_us is not None and away_us <= now_us and (heard_us is None or away_us <= heard_us):
+                self.away_us = away_us
+                name = event_id(EventKind.TAG_AWAY, tag, self.last_us)
+                events.append(Event(EventKind.TAG_AWAY.value, name, away_us - 1, tag=tag, last_seen_us=self.last_us))
+            elif heard_us is not None and heard_us <= now_us:
+                if self.away_us:
+                    name = event_id(EventKind.TAG_BACK, tag, heard_us)
+                    events.append(Event(EventKind.TAG_BACK.value, name, heard_us, tag=tag, last_seen_us=self.last_us))
+                self.away_us = 0
+                self.last_us = self.runs.pop(0).last_us
+                self._absorb(settings)
+            else:
+                return events
+
+    def due_us(self, anchors: KnownAnchors, settings: TagWatchSettings) -> int:
+        """Return the Kafka time at which :meth:`advance`, or forgetting the tag, is next due."""
+        if self.runs:
+            away_us = self._away_due_us(anchors, settings)
+            return self.runs[0].first_us if away_us is None else min(away_us, self.runs[0].first_us)
+        away_us = self._away_due_us(anchors, settings)
+        forget_us = self.last_us + settings.tag_memory_us
+        return forget_us if away_us is None else min(away_us, forget_us)
+
+    def is_forgotten(self, now_us: int, settings: TagWatchSettings) -> bool:
+        """Whether the tag has been silent for so long that nothing of it is kept."""
+        return not self.runs and now_us >= self.last_us + settings.tag_memory_us
+
+    def _flags(self, reading: Reading, settings: TagWatchSettings) -> Iterator[Event]:
+        at_us = min(reading.measured_at_us, reading.kafka_time_us)
+        newest_us, tolerance_us = self.newest_us, settings.flag_tolerance_us
+        self.newest_us = max(newest_us, at_us)
+        if self.detached.take(value=reading.detached, at_us=at_us, newest_us=newest_us, tolerance_us=tolerance_us):
+            yield _changed(EventKind.TAG_DETACHED if reading.detached else EventKind.TAG_ATTACHED, reading, at_us)
+        low = reading.battery_low
+        is_news = self.battery_low.take(value=low, at_us=at_us, newest_us=newest_us, tolerance_us=tolerance_us)
+        if is_news and low:
+            yield _changed(EventKind.BATTERY_LOW, reading, at_us)
+
+    def _hear(self, reading: Reading, settings: TagWatchSettings) -> None:
+        at_us = reading.kafka_time_us
+        if at_us <= self.last_us or at_us < self.away_us:
+            return
+        self.heard_by[reading.anchor] = max(at_us, self.heard_by.get(reading.anchor, 0))
+        self.runs = joined(self.runs, Run(at_us, at_us), settings.tag_timeout_us)
+        self._absorb(settings)
+
+    def _absorb(self, settings: TagWatchSettings) -> None:
+        """Let what was heard without a gap since the tag was last heard be one with that."""
+        while (
+            self.last_us
+            and not self.away_us
+            and self.runs
+            and self.runs[0].first_us - self.last_us <= settings.tag_timeout_us
+        ):
+            self.last_us = max(self.last_us, self.runs.pop(0).last_us)
+        oldest_us = self.last_us - settings.tag_timeout_us
+        if any(at_us < oldest_us for at_us in self.heard_by.values()):
+            self.heard_by = {anchor: at_us for anchor, at_us in self.heard_by.items() if at_us >= oldest_us}
+
+    def _away_due_us(self, anchors: KnownAnchors, settings: TagWatchSettings) -> int | None:
+        """Return the first microsecond of too long a silence; None where all who heard the tag are dead."""
+        if self.away_us or not self.last_us:
+            return None
+        since_us = anchors.hearing_since_us(self.heard_by)
+        return None if since_us is None else max(self.last_us, since_us) + settings.tag_timeout_us + 1
+
+
+def _changed(kind: EventKind, reading: Reading, at_us: int) -> Event:
+    name = event_id(kind, reading.tag, reading.kafka_time_us)
+    return Event(kind.value, name, at_us, anchor=reading.anchor, tag=reading.tag, last_seen_us=reading.kafka_time_us)

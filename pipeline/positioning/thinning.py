@@ -1,0 +1,38 @@
+"""Of what a bundle heard of anchors, what has to be kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+
+from pipeline.events import Sighting
+from pipeline.positioning.anchor_watch import AnchorWatchSettings
+
+
+def thinned(sightings: Iterable[Sighting], settings: AnchorWatchSettings) -> list[Sighting]:
+    """Return of each anchor's sightings those without which the anchor watch would tell something else.
+
+    Those are where it began and ceased to be heard without a gap over ``anchor_timeout``; between these as few as leave
+    none; of each window of its clock the one furthest ahead; and of all the earliest, from which the watch counts.
+    In a bundle of some milliseconds that is two or three an anchor, however many tags it heard.
+    """
+    by_anchor: dict[str, list[Sighting]] = {}
+    for sighting in sightings:
+        by_anchor.setdefault(sighting.anchor, []).append(sighting)
+    return [one for of_anchor in by_anchor.values() for one in _thinned(of_anchor, settings)]
+
+
+def _thinned(of_anchor: list[Sighting], settings: AnchorWatchSettings) -> list[Sighting]:
+    of_anchor.sort(key=lambda one: one.kafka_time_us)
+    furthest: dict[int, tuple[int, int]] = {}
+    for number, one in enumerate(of_anchor):
+        if one.stamped_us is not None:
+            window, ahead = one.kafka_time_us // settings.skew_window_us, (one.stamped_us - one.kafka_time_us, number)
+            furthest[window] = max(furthest.get(window, ahead), ahead)
+    needed = {number for _, number in furthest.values()} | {0, len(of_anchor) - 1}
+    kept = of_anchor[0]
+    for number, (one, following) in enumerate(pairwise(of_anchor)):
+        if following.kafka_time_us - kept.kafka_time_us > settings.anchor_timeout_us:
+            needed.add(number)
+            kept = one
+    return [of_anchor[number] for number in sorted(needed)]

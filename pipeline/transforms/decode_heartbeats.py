@@ -1,0 +1,74 @@
+"""Stage decode heartbeats: records in which anchors tell that they live to sightings of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.utils.windowed_value import WindowedValue
+
+from pipeline.model import KafkaRecord, Reason, Rejected, Stage
+from pipeline.positioning.anchor_watch import AnchorWatchSettings
+from pipeline.site import SiteSource
+from pipeline.transforms.counters import Counters
+from pipeline.transforms.outputs import rejected, sort_out
+from pipeline.transforms.sightings import SIGHTINGS, SightingBatches
+from pipeline.wire.decode import decode_heartbeat, refused_record
+
+_LOG = logging.getLogger(__name__)
+
+
+class DecodeHeartbeats(beam.PTransform):
+    """``PCollection[KafkaRecord]`` to a dict of ``sightings``, ``(site, packed sightings)``, and ``rejected``."""
+
+    def __init__(self, site: SiteSource, watch: AnchorWatchSettings, *, strict: bool = False) -> None:
+        super().__init__()
+        self._site = site
+        self._watch = watch
+        self._strict = strict
+
+    def expand(self, records: beam.PCollection[KafkaRecord]) -> dict[str, beam.PCollection[Any]]:
+        """Apply the stage."""
+        decoding = DecodeHeartbeatsFn(self._site, self._watch, strict=self._strict)
+        return sort_out(records, "Decode", decoding, SIGHTINGS, tuple[str, bytes])
+
+
+class DecodeHeartbeatsFn(beam.DoFn):
+    """See :class:`DecodeHeartbeats`."""
+
+    def __init__(self, site: SiteSource, watch: AnchorWatchSettings, *, strict: bool) -> None:
+        super().__init__()
+        self._site_source = site
+        self._watch = watch
+        self._strict = strict
+        self._counters = Counters(Stage.DECODE)
+
+    def setup(self) -> None:
+        """Load the site map."""
+        self._site = self._site_source()
+
+    def start_bundle(self) -> None:
+        """Begin with nothing; what a failed bundle left is not this one's."""
+        self._sightings = SightingBatches(self._site.name, self._watch)
+
+    def process(self, record: KafkaRecord) -> Iterator[Any]:
+        """Decode one record; what it says leaves with the bundle."""
+        self._counters.add("heartbeats")
+        try:
+            found = decode_heartbeat(record, self._site)
+        except Exception as error:
+            if self._strict:
+                raise
+            _LOG.exception("heartbeat %d of partition %d could not be decoded", record.offset, record.partition)
+            found = refused_record(record, Reason.INTERNAL_ERROR, repr(error))
+        if isinstance(found, Rejected):
+            self._counters.rejected(found.reason)
+            yield rejected(found)
+        else:
+            yield from self._sightings.add(found)
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        """Send on what the bundle held."""
+        yield from self._sightings.rest()

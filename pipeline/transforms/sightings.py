@@ -1,0 +1,49 @@
+"""What one bundle heard of anchors as one element, for the shuffle costs per element."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import apache_beam as beam
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.timestamp import Timestamp
+from apache_beam.utils.windowed_value import WindowedValue
+
+from pipeline.events import Sighting
+from pipeline.positioning.anchor_watch import AnchorWatchSettings
+from pipeline.positioning.thinning import thinned
+from pipeline.wire.sightings import pack_sightings
+
+SIGHTINGS = "sightings"
+MAX_SIGHTINGS = 1000
+"""Sightings that leave together at the most, before they are thinned: bundles can be huge."""
+
+
+class SightingBatches:
+    """What one bundle heard of anchors: for a DoFn to gather, one or few elements a bundle."""
+
+    def __init__(self, site: str, settings: AnchorWatchSettings) -> None:
+        self._site = site
+        self._settings = settings
+        self._sightings: list[Sighting] = []
+
+    def add(self, sighting: Sighting) -> Iterator[WindowedValue]:
+        """Take a sighting in; when there are many, they leave."""
+        self._sightings.append(sighting)
+        if len(self._sightings) >= MAX_SIGHTINGS:
+            yield from self.rest()
+
+    def rest(self) -> Iterator[WindowedValue]:
+        """Let all leave that is left: a pair of site and packed sightings, at the earliest time of them."""
+        if not self._sightings:
+            return
+        at = Timestamp(micros=min(one.kafka_time_us for one in self._sightings))
+        packed = pack_sightings(thinned(self._sightings, self._settings))
+        self._sightings = []
+        yield WindowedValue((self._site, packed), at, (GlobalWindow(),))
+
+
+def heard(batches: Iterable[WindowedValue]) -> Iterator[beam.pvalue.TaggedOutput]:
+    """Return batches as a DoFn gives them beside its main output."""
+    for batch in batches:
+        yield beam.pvalue.TaggedOutput(SIGHTINGS, batch)

@@ -1,0 +1,84 @@
+"""The watch of a tag, and what it knows of anchors, as bytes and back. The bytes outlive the program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pipeline.positioning.known_anchors import AnchorChange, KnownAnchors
+from pipeline.positioning.tag_flags import Flag
+from pipeline.positioning.tag_watch import TagWatch
+from pipeline.transforms.anchor_watch_state import flat, runs
+from pipeline.wire.state_pb2 import AnchorChange as PackedChange
+from pipeline.wire.state_pb2 import AnchorsKnown, TagWatchInput, TagWatchState
+
+
+def to_bytes(watch: TagWatch) -> bytes:
+    """Return the state as bytes; equal states give equal bytes."""
+    state = TagWatchState(
+        last_us=watch.last_us,
+        away_us=watch.away_us,
+        run_us=flat(watch.runs),
+        heard_by=sorted(watch.heard_by),
+        heard_at_us=[watch.heard_by[anchor] for anchor in sorted(watch.heard_by)],
+        newest_us=watch.newest_us,
+        detached=watch.detached.value,
+        detached_changed_us=watch.detached.changed_us,
+        battery_low=watch.battery_low.value,
+        battery_low_changed_us=watch.battery_low.changed_us,
+    )
+    return state.SerializeToString()
+
+
+def from_bytes(data: bytes) -> TagWatch:
+    """Return the state that :func:`to_bytes` wrote; no bytes are a tag never heard of."""
+    state = TagWatchState.FromString(data)
+    return TagWatch(
+        last_us=state.last_us,
+        away_us=state.away_us,
+        runs=runs(state.run_us),
+        heard_by=dict(zip(state.heard_by, state.heard_at_us, strict=True)),
+        newest_us=state.newest_us,
+        detached=Flag(state.detached, state.detached_changed_us),
+        battery_low=Flag(state.battery_low, state.battery_low_changed_us),
+    )
+
+
+def anchors_to_bytes(anchors: KnownAnchors) -> bytes:
+    """Return what is known of the anchors as bytes; equal states give equal bytes."""
+    back = sorted(anchors.back)
+    state = AnchorsKnown(
+        dead=sorted(anchors.dead),
+        back=back,
+        back_us=[anchors.back[anchor] for anchor in back],
+        out=anchors.out,
+        site_back_us=anchors.site_back_us,
+    )
+    return state.SerializeToString()
+
+
+def anchors_from_bytes(data: bytes) -> KnownAnchors:
+    """Return what :func:`anchors_to_bytes` wrote; no bytes are anchors of which nothing was told."""
+    state = AnchorsKnown.FromString(data)
+    return KnownAnchors(
+        dead=set(state.dead),
+        back=dict(zip(state.back, state.back_us, strict=True)),
+        out=state.out,
+        site_back_us=state.site_back_us,
+    )
+
+
+def pack_readings(packed: bytes) -> bytes:
+    """Return packed readings as what flows into the tag watch."""
+    return TagWatchInput(readings=packed).SerializeToString()
+
+
+def pack_changes(changes: Iterable[AnchorChange]) -> bytes:
+    """Return changes of anchors as what flows into the tag watch."""
+    packed = [PackedChange(anchor=anchor, heard=heard, at_us=at_us) for anchor, heard, at_us in changes]
+    return TagWatchInput(changes=packed).SerializeToString()
+
+
+def unpack(data: bytes) -> tuple[bytes, list[AnchorChange]]:
+    """Return the packed readings, and the changes, that flowed in."""
+    packed = TagWatchInput.FromString(data)
+    return packed.readings, [AnchorChange(one.anchor, one.heard, one.at_us) for one in packed.changes]

@@ -1,0 +1,134 @@
+"""Stage watch anchors: what was heard of a site's anchors to events. Stateful, one key a site."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
+
+import apache_beam as beam
+from apache_beam.coders import BytesCoder
+from apache_beam.transforms.timeutil import TimeDomain
+from apache_beam.transforms.userstate import BagStateSpec, TimerSpec, on_timer
+from apache_beam.utils.timestamp import Timestamp
+
+from pipeline.events import Event
+from pipeline.positioning.anchor_watch import AnchorWatch, AnchorWatchSettings
+from pipeline.site import SiteSource
+from pipeline.transforms import anchor_watch_state
+from pipeline.transforms.events import EventCounters
+from pipeline.transforms.tag_groups import Timer, timer_at
+from pipeline.wire.sightings import unpack_sightings
+
+_LOG = logging.getLogger(__name__)
+
+
+class WatchAnchors(beam.PTransform):
+    """``PCollection[(site, packed sightings)]`` to ``PCollection[Event]``."""
+
+    def __init__(self, site: SiteSource, settings: AnchorWatchSettings, *, strict: bool = False) -> None:
+        super().__init__()
+        self._site = site
+        self._settings = settings
+        self._strict = strict
+
+    def expand(self, sightings: beam.PCollection[tuple[str, bytes]]) -> beam.PCollection[Event]:
+        """Apply the stage."""
+        watching = WatchAnchorsFn(self._site, self._settings, strict=self._strict)
+        return sightings | "Watch" >> beam.ParDo(watching).with_output_types(Event)
+
+
+class Bag(Protocol):
+    """What of Beam's bag state is used."""
+
+    def read(self) -> Iterable[bytes]:
+        """Iterate over the entries."""
+
+    def add(self, entry: bytes) -> None:
+        """Append an entry."""
+
+    def clear(self) -> None:
+        """Remove all entries."""
+
+
+class WatchAnchorsFn(beam.DoFn):
+    """See :class:`WatchAnchors`. One timer, at what is due next, in Kafka time; it alone tells anything."""
+
+    ANCHORS = BagStateSpec("anchors", BytesCoder())
+    WATCH = TimerSpec("watch", TimeDomain.WATERMARK)
+    """No other stage's timer has this name: the FnApiRunner takes timers of one name for one, and loses some."""
+
+    def __init__(self, site: SiteSource, settings: AnchorWatchSettings, *, strict: bool) -> None:
+        super().__init__()
+        self._site_source = site
+        self._settings = settings
+        self._strict = strict
+        self._counters = EventCounters("watch_anchors")
+
+    def setup(self) -> None:
+        """Load the site map."""
+        self._site = self._site_source()
+
+    def process(
+        self,
+        element: tuple[str, bytes],
+        bag: Bag = beam.DoFn.StateParam(ANCHORS),  # noqa: B008
+        timer: Any = beam.DoFn.TimerParam(WATCH),  # noqa: B008
+    ) -> None:
+        """Take what a bundle heard in. Nothing is told before the watermark has come to it."""
+        watch = _read(bag)
+        try:
+            for sighting in unpack_sightings(element[1]):
+                watch.add(sighting, self._site, self._settings)
+        except Exception:
+            if self._strict:
+                raise
+            self._stumbled()  # it costs what the bundle heard: the next will hear the same anchors
+            return
+        self._write(watch, bag, timer)
+
+    @on_timer(WATCH)
+    def due(
+        self,
+        key: str = beam.DoFn.KeyParam,
+        now: Timestamp = beam.DoFn.TimestampParam,
+        bag: Bag = beam.DoFn.StateParam(ANCHORS),  # noqa: B008
+        timer: Any = beam.DoFn.TimerParam(WATCH),  # noqa: B008
+    ) -> Iterator[Event]:
+        """Tell what is due. A timer is a hint: it may come late, twice, or when there is nothing to do."""
+        if key != self._site.name:  # the map has another name now, and nothing is heard under this one
+            bag.clear()
+            timer.clear()
+            return
+        watch = _read(bag)
+        if not watch.start_us:
+            return
+        try:
+            events = watch.advance(now.micros, self._site, self._settings)
+        except Exception:
+            if self._strict:
+                raise
+            self._stumbled()  # the watch begins anew with the next record: else it would stumble here for ever
+            bag.clear()
+            timer.clear()
+            return
+        yield from self._counters.counted(events)
+        self._write(watch, bag, timer)
+
+    def _stumbled(self) -> None:
+        """Tell of an unexpected error."""
+        _LOG.exception("the anchors of site %s could not be watched", self._site.name)
+        self._counters.internal_error()
+
+    def _write(self, watch: AnchorWatch, bag: Bag, timer: Timer) -> None:
+        bag.clear()
+        bag.add(anchor_watch_state.to_bytes(watch))
+        due_us = watch.due_us(self._settings)
+        if due_us is None:
+            timer.clear()
+        else:
+            timer.set(timer_at(due_us))
+
+
+def _read(bag: Bag) -> AnchorWatch:
+    return anchor_watch_state.from_bytes(b"".join(bag.read()))

@@ -1,0 +1,175 @@
+"""Stage watch tags: readings, and what has become of anchors, to events. Stateful, keyed by tag group.
+
+What has become of anchors comes as the events of the anchor watch, told to every tag group. They come by the dataflow,
+so state and checkpoints hold them as all else; and in time, for an anchor's death is told long before a tag that fell
+silent with it can be away, and until it is told the watermark waits.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
+
+import apache_beam as beam
+from apache_beam.coders import BytesCoder
+from apache_beam.transforms.timeutil import TimeDomain
+from apache_beam.transforms.userstate import BagStateSpec, TimerSpec, on_timer
+from apache_beam.utils.timestamp import Timestamp
+
+from pipeline.events import Event
+from pipeline.model import Reading
+from pipeline.positioning.known_anchors import KnownAnchors, anchor_change
+from pipeline.positioning.tag_watch import TagWatch, TagWatchSettings
+from pipeline.transforms import tag_watch_state as state
+from pipeline.transforms.events import EventCounters
+from pipeline.transforms.tag_groups import TAG_GROUPS, Bag, TagStates, tag_states_spec
+from pipeline.wire.readings import unpack
+from pipeline.wire.state_pb2 import Readings
+
+_EVER_US = 2**62
+_LOG = logging.getLogger(__name__)
+
+
+class WatchTags(beam.PTransform):
+    """``PCollection[(tag group, packed readings)]``, with the anchor watch's events, to ``PCollection[Event]``."""
+
+    def __init__(self, settings: TagWatchSettings, *, strict: bool = False) -> None:
+        super().__init__()
+        self._settings = settings
+        self._strict = strict
+
+    def expand(
+        self,
+        inputs: tuple[beam.PCollection[tuple[int, bytes]]]
+        | tuple[beam.PCollection[tuple[int, bytes]], beam.PCollection[Event]],
+    ) -> beam.PCollection[Event]:
+        """Apply the stage. Without an anchor watch there are no events of it."""
+        readings, *anchor_events = inputs
+        heard = [readings | "Readings" >> beam.MapTuple(_with_readings).with_output_types(tuple[int, bytes])]
+        heard += [
+            events | "Anchors" >> beam.FlatMap(_to_all_groups).with_output_types(tuple[int, bytes])
+            for events in anchor_events
+        ]
+        watching = beam.ParDo(WatchTagsFn(self._settings, strict=self._strict)).with_output_types(Event)
+        return tuple(heard) | "Both" >> beam.Flatten() | "Watch" >> watching
+
+
+def _with_readings(tag_group: int, packed: bytes) -> tuple[int, bytes]:
+    return tag_group, state.pack_readings(packed)
+
+
+def _to_all_groups(event: Event) -> Iterator[tuple[int, bytes]]:
+    change = anchor_change(event)
+    if change is not None:
+        packed = state.pack_changes([change])
+        for tag_group in range(TAG_GROUPS):
+            yield tag_group, packed
+
+
+class AnchorsBag(Protocol):
+    """What of Beam's bag state is used."""
+
+    def read(self) -> Iterable[bytes]:
+        """Iterate over the entries."""
+
+    def add(self, entry: bytes) -> None:
+        """Append an entry."""
+
+    def clear(self) -> None:
+        """Remove all entries."""
+
+
+class WatchTagsFn(beam.DoFn):
+    """See :class:`WatchTags`. One timer a tag group, at whatever of its tags is due next, in Kafka time."""
+
+    TAGS = tag_states_spec("tags")
+    ANCHORS = BagStateSpec("anchors", BytesCoder())
+    AWAY = TimerSpec("away", TimeDomain.WATERMARK)
+    """No other stage's timer has this name: the FnApiRunner takes timers of one name for one, and loses some."""
+
+    def __init__(self, settings: TagWatchSettings, *, strict: bool) -> None:
+        super().__init__()
+        self._settings = settings
+        self._strict = strict
+        self._counters = EventCounters("watch_tags")
+
+    def process(
+        self,
+        element: tuple[int, bytes],
+        bag: Bag = beam.DoFn.StateParam(TAGS),  # noqa: B008
+        anchors_bag: AnchorsBag = beam.DoFn.StateParam(ANCHORS),  # noqa: B008
+        timer: Any = beam.DoFn.TimerParam(AWAY),  # noqa: B008
+    ) -> Iterator[Event]:
+        """Take a batch of readings of one tag group, or changes of anchors, in."""
+        packed, changes = state.unpack(element[1])
+        states, anchors = TagStates(bag), _anchors(anchors_bag)
+        if changes:
+            for change in changes:
+                anchors.take(change)
+            anchors_bag.clear()
+            anchors_bag.add(state.anchors_to_bytes(anchors))
+            for tag in states.due(_EVER_US):  # who can be away, and when, has changed
+                self._keep(states, tag, state.from_bytes(states.get(tag)), anchors)
+        by_tag: dict[str, list[Reading]] = {}
+        for reading in unpack(Readings.FromString(packed)):
+            by_tag.setdefault(reading.tag, []).append(reading)
+        for tag, readings in by_tag.items():
+            watch = state.from_bytes(states.get(tag))
+            taken: list[Reading] = []
+            for reading in readings:
+                try:
+                    events = watch.take(reading, self._settings)
+                except Exception:
+                    if self._strict:
+                        raise
+                    _LOG.exception("a reading of tag %s could not be watched", tag)
+                    self._counters.internal_error()
+                    watch = self._rebuilt(states.get(tag), taken)
+                else:
+                    taken.append(reading)
+                    yield from self._counters.counted(events)
+            self._keep(states, tag, watch, anchors)
+        states.commit(timer)
+
+    @on_timer(AWAY)
+    def due(
+        self,
+        now: Timestamp = beam.DoFn.TimestampParam,
+        bag: Bag = beam.DoFn.StateParam(TAGS),  # noqa: B008
+        anchors_bag: AnchorsBag = beam.DoFn.StateParam(ANCHORS),  # noqa: B008
+        timer: Any = beam.DoFn.TimerParam(AWAY),  # noqa: B008
+    ) -> Iterator[Event]:
+        """Tell what is due. A timer is a hint: it may come late, twice, or when there is nothing to do."""
+        states, anchors = TagStates(bag), _anchors(anchors_bag)
+        for tag in states.due(now.micros):
+            watch = state.from_bytes(states.get(tag))
+            try:
+                events = watch.advance(now.micros, tag, anchors, self._settings)
+            except Exception:
+                if self._strict:
+                    raise
+                _LOG.exception("tag %s could not be watched, and is forgotten", tag)
+                self._counters.internal_error()
+                states.forget(tag)
+                continue
+            yield from self._counters.counted(events)
+            if watch.is_forgotten(now.micros, self._settings):
+                states.forget(tag)
+            else:
+                self._keep(states, tag, watch, anchors)
+        states.commit(timer)
+
+    def _rebuilt(self, before: bytes, taken: list[Reading]) -> TagWatch:
+        """Return the watch as it was before a reading that failed half-way."""
+        watch = state.from_bytes(before)
+        for reading in taken:
+            watch.take(reading, self._settings)
+        return watch
+
+    def _keep(self, states: TagStates, tag: str, watch: TagWatch, anchors: KnownAnchors) -> None:
+        states.put(tag, watch.due_us(anchors, self._settings), state.to_bytes(watch))
+
+
+def _anchors(bag: AnchorsBag) -> KnownAnchors:
+    return state.anchors_from_bytes(b"".join(bag.read()))

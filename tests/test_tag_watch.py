@@ -1,0 +1,277 @@
+"""Which tags are away, torn off or low on battery: the rules, without any engine."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.events import Event, EventKind
+from pipeline.model import Reading
+from pipeline.positioning.known_anchors import ALL, AnchorChange, KnownAnchors, anchor_change
+from pipeline.positioning.tag_watch import TagWatch, TagWatchSettings
+from tests.readings import reading, us
+
+SETTINGS = TagWatchSettings()
+ALL_WELL = KnownAnchors()
+
+
+def blinks(from_s: float, to_s: float, anchors: str = "ABC") -> list[Reading]:
+    """A still tag: a blink every 10 s, heard by some anchors 5 ms apart."""
+    return [
+        reading(anchor, at_s, kafka_s=at_s + 0.005 * place)
+        for at_s in (from_s + 10.0 * number for number in range(int((to_s - from_s) / 10) + 1))
+        for place, anchor in enumerate(anchors)
+    ]
+
+
+def fire(watch: TagWatch, until_us: int, anchors: KnownAnchors = ALL_WELL) -> list[Event]:
+    """Do what timers do until the watermark is at a time."""
+    events: list[Event] = []
+    while (due_us := watch.due_us(anchors, SETTINGS)) <= until_us and not watch.is_forgotten(due_us, SETTINGS):
+        events += watch.advance(due_us, "T", anchors, SETTINGS)
+        assert watch.due_us(anchors, SETTINGS) != due_us, "a timer that settles nothing would fire for ever"
+    return events
+
+
+def play(
+    readings: Iterable[Reading],
+    until_s: float,
+    *,
+    changes: Sequence[AnchorChange] = (),
+    watch: TagWatch | None = None,
+) -> list[Event]:
+    """Take readings and changes of anchors in by time, with the timers that a runner would fire."""
+    watch, anchors = watch or TagWatch(), KnownAnchors()
+    steps: list[tuple[int, int, Reading | AnchorChange]] = [
+        *((one.kafka_time_us, number, one) for number, one in enumerate(readings)),
+        *((one.at_us, -1 - number, one) for number, one in enumerate(changes)),
+    ]
+    events: list[Event] = []
+    for at_us, _, step in sorted(steps, key=lambda one: one[:2]):
+        events += fire(watch, at_us, anchors)
+        if isinstance(step, Reading):
+            events += watch.take(step, SETTINGS)
+        else:
+            anchors.take(step)
+    return events + fire(watch, us(until_s), anchors)
+
+
+def told(events: Iterable[Event]) -> list[tuple[str, float]]:
+    """Kind, seconds after the start."""
+    return [(event.kind, round((event.at_us - us(0)) / 1e6, 6)) for event in events]
+
+
+def change(anchor: str, at_s: float, *, heard: bool) -> AnchorChange:
+    return AnchorChange(anchor, heard, us(at_s))
+
+
+def test_a_tag_that_is_silent_for_too_long_is_away_and_its_return_is_told() -> None:
+    events = play([*blinks(0, 20, "A"), *blinks(200, 300, "A")], 300)
+    assert told(events) == [("tag_away", 80.0), ("tag_back", 200.0)]
+    assert [event.last_seen_us for event in events] == [us(20.0), us(20.0)]
+    assert {event.tag for event in events} == {"T"}
+
+
+@pytest.mark.parametrize(("gap_s", "away"), [(59.999, False), (60.0, False), (60.001, True)])
+def test_a_silence_is_too_long_when_it_is_longer_than_the_timeout(gap_s: float, *, away: bool) -> None:
+    events = play([reading("A", 0.0), reading("A", gap_s)], gap_s + 1)
+    assert [event.kind for event in events] == (["tag_away", "tag_back"] if away else [])
+
+
+def test_away_is_told_once() -> None:
+    assert told(play(blinks(0, 20), 10_000)) == [("tag_away", 80.01)]
+
+
+def test_a_tag_is_not_away_where_the_anchors_that_heard_it_are_dead() -> None:
+    dead = [change(anchor, 35.0, heard=False) for anchor in "ABC"]
+    assert play(blinks(0, 20), 10_000, changes=dead) == []
+
+
+def test_a_tag_is_away_where_one_of_its_anchors_lives() -> None:
+    dead = [change(anchor, 35.0, heard=False) for anchor in "AB"]
+    assert told(play(blinks(0, 20), 10_000, changes=dead)) == [("tag_away", 80.01)]
+
+
+def test_anchors_that_never_heard_it_say_nothing_of_a_tag() -> None:
+    assert play(blinks(0, 20, "A"), 10_000, changes=[change("A", 35.0, heard=False)]) == []
+
+
+def test_silence_counts_from_the_return_of_an_anchor_that_could_hear_the_tag() -> None:
+    changes = [change(anchor, 35.0, heard=False) for anchor in "ABC"] + [change("B", 100.0, heard=True)]
+    assert told(play(blinks(0, 20), 10_000, changes=changes)) == [("tag_away", 160.0)]
+
+
+def test_a_tag_that_comes_back_with_its_anchors_was_never_away() -> None:
+    changes = [change(ALL, 35.0, heard=False), change(ALL, 500.0, heard=True)]
+    assert play([*blinks(0, 20), *blinks(505, 600)], 600, changes=changes) == []
+
+
+def test_after_an_outage_a_tag_that_does_not_come_back_is_away() -> None:
+    changes = [change(ALL, 35.0, heard=False), change(ALL, 500.0, heard=True)]
+    assert told(play(blinks(0, 20), 10_000, changes=changes)) == [("tag_away", 560.0)]
+
+
+def test_events_of_the_anchor_watch_say_who_hears() -> None:
+    changes = {kind: anchor_change(Event(kind.value, "id", 7, anchor="A", site="hall")) for kind in EventKind}
+    assert {kind.value: found.heard for kind, found in changes.items() if found is not None} == {
+        "anchor_dead": False,
+        "anchor_back": True,
+        "site_outage": False,
+        "site_back": True,
+    }
+    assert changes[EventKind.ANCHOR_DEAD] == AnchorChange("A", heard=False, at_us=7)
+    assert anchor_change(Event("site_outage", "id", 7, site="hall")) == AnchorChange(ALL, heard=False, at_us=7)
+
+
+def torn_off(one: Reading) -> Reading:
+    return one._replace(detached=True)
+
+
+def test_the_first_reading_that_says_so_tells_at_once_and_no_other() -> None:
+    watch = TagWatch()
+    for one in blinks(0, 20):
+        assert watch.take(one, SETTINGS) == []
+    assert told(watch.take(torn_off(reading("B", 25.0)), SETTINGS)) == [("tag_detached", 25.0)]
+    for anchor in "ACB":
+        assert watch.take(torn_off(reading(anchor, 25.2)), SETTINGS) == []
+
+
+def test_an_unknown_tag_that_is_torn_off_is_told_at_once() -> None:
+    assert told(TagWatch().take(torn_off(reading("A", 0.0)), SETTINGS)) == [("tag_detached", 0.0)]
+    assert TagWatch().take(reading("A", 0.0), SETTINGS) == []
+
+
+def test_a_late_reading_of_the_blink_before_does_not_flip_the_flag_back() -> None:
+    """Stamps are whole seconds; C's clock is ahead by a part of one, and its reading of the blink before comes late."""
+    stream = [
+        *blinks(0, 90, "ABC"),
+        torn_off(reading("A", 101.0, kafka_s=101.15)),
+        reading("C", 101.0, kafka_s=101.5),
+        reading("B", 100.0, kafka_s=101.6),
+        *(
+            torn_off(reading(anchor, float(int(at_s)), kafka_s=at_s + 0.1))
+            for at_s in (102.0, 102.2)
+            for anchor in "ABC"
+        ),
+        reading("C", 95.0, kafka_s=130.0),
+    ]
+    assert told(play(stream, 131)) == [("tag_detached", 101.0)]
+
+
+def test_a_tag_that_is_put_on_again_is_attached() -> None:
+    stream = [torn_off(reading("A", 0.0)), reading("B", 1.0), reading("B", 2.0), reading("B", 2.5), reading("A", 3.0)]
+    assert told(play(stream, 4)) == [("tag_detached", 0.0), ("tag_attached", 2.5)]
+
+
+def test_a_clock_that_is_ahead_does_not_hold_an_alarm_up() -> None:
+    stream = [
+        *(reading("A", at_s + 8.0, kafka_s=at_s) for at_s in range(20)),
+        torn_off(reading("B", 19.0, kafka_s=19.1)),
+    ]
+    assert told(play(stream, 20)) == [("tag_detached", 19.0)]
+
+
+def test_a_low_battery_is_told_at_each_change_to_low() -> None:
+    low = [reading("A", at_s)._replace(battery_low=at_s in {10, 11, 30}) for at_s in range(40)]
+    assert told(play(low, 40)) == [("battery_low", 10.0), ("battery_low", 30.0)]
+
+
+def test_a_tag_silent_for_long_is_forgotten() -> None:
+    watch = TagWatch()
+    play(blinks(0, 20), 100, watch=watch)
+    assert not watch.is_forgotten(us(20.0) + SETTINGS.tag_memory_us, SETTINGS)
+    due_us = watch.due_us(ALL_WELL, SETTINGS)
+    assert watch.is_forgotten(due_us, SETTINGS)
+
+
+def test_a_reading_from_before_the_tag_was_found_away_is_no_return() -> None:
+    watch = TagWatch()
+    play(blinks(0, 20), 100, watch=watch)
+    assert watch.take(reading("A", 30.0), SETTINGS) == []
+    assert fire(watch, us(100.0)) == []
+
+
+@pytest.mark.parametrize("wrong", [{"tag_timeout_us": 0}, {"tag_memory_us": 1_000_000}])
+def test_bounds_that_make_no_sense_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        TagWatchSettings(**wrong)
+
+
+streams = st.lists(
+    st.tuples(
+        st.sampled_from("ABC"),
+        st.integers(0, 3000) | st.integers(0, 100_000),  # gap to the reading before, ms
+        st.integers(-1500, 1500),  # clock against Kafka's, ms
+        st.booleans(),
+        st.booleans(),
+    ),
+    min_size=1,
+    max_size=40,
+)
+Stream = list[tuple[str, int, int, bool, bool]]
+
+
+def as_readings(stream: Stream) -> list[Reading]:
+    readings = []
+    at_ms = 0
+    for anchor, gap_ms, skew_ms, detached, low in stream:
+        at_ms += gap_ms
+        one = reading(anchor, (at_ms + skew_ms) / 1000, kafka_s=at_ms / 1000)
+        readings.append(one._replace(detached=detached, battery_low=low))
+    return readings
+
+
+FLAGS = ("tag_detached", "tag_attached", "battery_low")
+END_US = us(10_000.0)
+
+
+def presence(events: Iterable[Event]) -> list[Event]:
+    return [event for event in events if event.kind not in FLAGS]
+
+
+@given(streams, st.data())
+def test_timers_may_fire_at_once_late_twice_or_never(stream: Stream, data: st.DataObject) -> None:
+    readings = as_readings(stream)
+    watch, never = TagWatch(), TagWatch()
+    events: list[Event] = []
+    expected: list[Event] = []
+    for one in readings:
+        times = data.draw(st.integers(0, 2))
+        late_us = data.draw(st.sampled_from([0, 30_000_000]))
+        for _ in range(times):
+            events += watch.advance(one.kafka_time_us - late_us, "T", ALL_WELL, SETTINGS)
+        events += watch.take(one, SETTINGS)
+        expected += never.take(one, SETTINGS)
+    events += fire(watch, END_US)
+    expected += never.advance(END_US, "T", ALL_WELL, SETTINGS)
+    assert sorted(events) == sorted(expected)
+    assert presence(events) == presence(expected)
+
+
+@given(streams, st.randoms(use_true_random=False))
+def test_the_order_of_readings_does_not_matter_to_who_is_away(stream: Stream, shuffled: random.Random) -> None:
+    readings = as_readings(stream)
+    waiting = [*readings, *readings[::3]]
+    shuffled.shuffle(waiting)
+    watch = TagWatch()
+    events: list[Event] = []
+    while waiting:
+        watch.take(waiting.pop(), SETTINGS)
+        if waiting:
+            events += watch.advance(min(one.kafka_time_us for one in waiting), "T", ALL_WELL, SETTINGS)
+    events += fire(watch, END_US)
+    assert events == presence(play(readings, 10_000.0))
+
+
+@given(streams)
+def test_events_alternate_and_each_has_a_name_of_its_own(stream: Stream) -> None:
+    events = play(as_readings(stream), 10_000.0)
+    for pair in (("tag_away", "tag_back"), ("tag_detached", "tag_attached")):
+        kinds = [event.kind for event in events if event.kind in pair]
+        assert kinds == [pair[number % 2] for number in range(len(kinds))]
+    away = [event.event_id for event in events if event.kind in {"tag_away", "tag_back"}]
+    assert len(set(away)) == len(away)

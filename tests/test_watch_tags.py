@@ -1,0 +1,256 @@
+"""The stage that watches tags: its bytes, found again in savepoints and so pinned here, and on Beam's own engine."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn
+
+import apache_beam as beam
+import pytest
+from apache_beam.testing import test_stream as beam_stream
+from apache_beam.testing.util import assert_that
+from apache_beam.transforms.window import TimestampedValue
+from apache_beam.utils.timestamp import Timestamp
+from hypothesis import given
+
+from pipeline.events import Event, Sighting
+from pipeline.model import Reading
+from pipeline.positioning.known_anchors import ALL, AnchorChange, KnownAnchors
+from pipeline.positioning.tag_watch import TagWatch
+from pipeline.transforms import tag_watch_state as state
+from pipeline.transforms.tag_groups import TAG_GROUPS, TagStates, tag_group, timer_at
+from pipeline.transforms.watch_anchors import WatchAnchors
+from pipeline.transforms.watch_tags import WatchTags, WatchTagsFn
+from pipeline.wire.readings import pack
+from pipeline.wire.sightings import pack_sightings
+from tests.beam_engines import BUNDLE_BASED, engine
+from tests.readings import reading, us
+from tests.test_anchor_watch import ABC, beats
+from tests.test_anchor_watch import SETTINGS as ANCHOR_SETTINGS
+from tests.test_tag_groups import ListBag, OneTimer
+from tests.test_tag_watch import SETTINGS, Stream, as_readings, blinks, play, streams
+from tests.test_watch_anchors import BytesBag
+
+# Written by the first version that kept this state. Whoever has to change these lines loses what sites have saved.
+GOLDEN = (
+    "088891d8f8cbc7850310899fa695ccc785031a108094c2ceccc785038094c2ceccc785032201412201422a108094c2ceccc7"
+    "85038891d8f8cbc78503308094c2ceccc78503408094c2ceccc78503480150809093efcbc78503"
+)
+GOLDEN_ANCHORS = "0a01411201421a010320012804"
+GOLDEN_INPUT = "0a010112070a014110011807"
+
+
+def sample() -> TagWatch:
+    watch = TagWatch()
+    low = [one._replace(battery_low=True, detached=one.anchor == "B") for one in blinks(0, 20, "AB")]
+    play(low, 100, watch=watch)
+    watch.take(reading("A", 200.0)._replace(battery_low=True), SETTINGS)
+    return watch
+
+
+def anchors() -> KnownAnchors:
+    known = KnownAnchors()
+    for change in (
+        AnchorChange("A", heard=False, at_us=1),
+        AnchorChange("B", heard=False, at_us=2),
+        AnchorChange("B", heard=True, at_us=3),
+    ):
+        known.take(change)
+    known.take(AnchorChange(ALL, heard=True, at_us=4))
+    known.take(AnchorChange(ALL, heard=False, at_us=5))
+    return known
+
+
+def test_golden_bytes() -> None:
+    watch = sample()
+    assert watch.away_us
+    assert watch.runs
+    assert watch.detached.changed_us != watch.battery_low.changed_us
+    assert state.to_bytes(watch).hex() == GOLDEN
+    assert state.from_bytes(bytes.fromhex(GOLDEN)) == watch
+
+
+def test_golden_bytes_of_what_is_known_of_anchors() -> None:
+    assert state.anchors_to_bytes(anchors()).hex() == GOLDEN_ANCHORS
+    assert state.anchors_from_bytes(bytes.fromhex(GOLDEN_ANCHORS)) == anchors()
+
+
+def test_golden_bytes_of_what_flows_in() -> None:
+    packed = state.pack_readings(b"\x01") + state.pack_changes([AnchorChange("A", heard=True, at_us=7)])
+    assert packed.hex() == GOLDEN_INPUT
+    assert state.unpack(packed) == (b"\x01", [AnchorChange("A", heard=True, at_us=7)])
+
+
+def test_no_bytes_are_a_tag_never_heard_of() -> None:
+    assert state.from_bytes(b"") == TagWatch()
+    assert state.anchors_from_bytes(b"") == KnownAnchors()
+
+
+@given(streams)
+def test_nothing_is_lost_on_the_way(stream: Stream) -> None:
+    watch = TagWatch()
+    for one in as_readings(stream):
+        watch.take(one, SETTINGS)
+        assert state.from_bytes(state.to_bytes(watch)) == watch
+
+
+def test_a_tag_heard_by_eight_anchors_takes_little_room() -> None:
+    watch = TagWatch()
+    play(blinks(0, 300, "ABCDEFGH"), 300, watch=watch)
+    assert len(state.to_bytes(watch)) < 256
+
+
+class Stage:
+    """The stage with state and timer as a runner keeps them, for the group of tag T."""
+
+    def __init__(self, *, strict: bool = True) -> None:
+        self.bag, self.anchors, self.timer = ListBag(), BytesBag(), OneTimer()
+        self._fn = WatchTagsFn(SETTINGS, strict=strict)
+
+    def take(self, *readings: Reading) -> list[str]:
+        return self._process(state.pack_readings(pack(readings).SerializeToString()))
+
+    def change(self, *changes: AnchorChange) -> list[str]:
+        return self._process(state.pack_changes(changes))
+
+    def _process(self, packed: bytes) -> list[str]:
+        events: list[Any] = list(self._fn.process((tag_group("T"), packed), self.bag, self.anchors, self.timer))
+        return [event.kind for event in events]
+
+    def fire(self, until_us: int) -> list[str]:
+        events: list[Any] = []
+        while self.timer.at is not None and self.timer.at.micros <= until_us:
+            at, self.timer.at = self.timer.at, None
+            events += self._fn.due(at, self.bag, self.anchors, self.timer)
+        return [event.kind for event in events]
+
+    def fire_for_nothing(self, at_us: int) -> list[Event]:
+        return list(self._fn.due(timer_at(at_us), self.bag, self.anchors, self.timer))
+
+
+def test_what_becomes_of_anchors_moves_the_timer() -> None:
+    stage = Stage()
+    stage.take(*blinks(0, 20, "AB"))
+    assert stage.fire(us(20.0)) == []
+    stage.change(AnchorChange("A", heard=False, at_us=us(35.0)), AnchorChange("B", heard=False, at_us=us(35.0)))
+    assert stage.fire(us(1000.0)) == []
+    stage.change(AnchorChange("A", heard=True, at_us=us(1000.0)))
+    assert stage.fire(us(1060.0)) == []
+    assert stage.fire(us(1061.0)) == ["tag_away"]
+
+
+def test_a_tag_silent_for_long_leaves_no_state() -> None:
+    stage = Stage()
+    stage.take(reading("A", 0.0))
+    assert stage.fire(us(100.0)) == ["tag_away"]
+    assert TagStates(stage.bag).get("T")
+    assert stage.fire(us(0.0) + 2 * SETTINGS.tag_memory_us) == []
+    assert TagStates(stage.bag).get("T") == b""
+    assert stage.timer.at is None
+    assert stage.fire_for_nothing(us(0.0)) == []
+
+
+def test_an_unexpected_error_costs_the_reading_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    take = TagWatch.take
+
+    def stumble(self: TagWatch, one: Reading, settings: Any) -> list[Event]:
+        events = take(self, one, settings)
+        if one.distance_m == 9.0:
+            raise ZeroDivisionError("stumbled")
+        return events
+
+    monkeypatch.setattr(TagWatch, "take", stumble)
+    stage, calm = Stage(strict=False), Stage()
+    bad = reading("A", 0.5, distance_m=9.0)._replace(detached=True)
+    assert stage.take(reading("A", 0.0), bad, reading("B", 1.0)) == []
+    assert calm.take(reading("A", 0.0), reading("B", 1.0)) == []
+    assert TagStates(stage.bag).get("T") == TagStates(calm.bag).get("T")
+    with pytest.raises(ZeroDivisionError):
+        calm.take(bad)
+
+
+def test_an_unexpected_error_in_a_timer_costs_the_tags_state_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stumble(*_: object) -> NoReturn:
+        raise ZeroDivisionError("stumbled")
+
+    stage = Stage(strict=False)
+    stage.take(reading("A", 0.0))
+    monkeypatch.setattr(TagWatch, "advance", stumble)
+    assert stage.fire(us(100.0)) == []
+    assert TagStates(stage.bag).get("T") == b""
+    assert stage.timer.at is None
+
+
+def stream(readings: Iterable[Reading], sightings: Iterable[Sighting], until_s: float) -> beam_stream.TestStream:
+    """Return tagged readings and sightings by time, the watermark following them second by second."""
+    coder = beam.coders.registry.get_coder(tuple[int, bytes])
+    waiting: list[tuple[int, str, bytes]] = [
+        (one.kafka_time_us, "readings", pack([one]).SerializeToString()) for one in readings
+    ]
+    waiting += [(one.kafka_time_us, "sightings", pack_sightings([one])) for one in sightings]
+    waiting.sort()
+    steps = beam_stream.TestStream(coder=coder)
+    for second in range(int(until_s) + 1):
+        due = [one for one in waiting if one[0] < us(second + 1.0)]
+        waiting = waiting[len(due) :]
+        if due:
+            elements = [(tag_group("T") if what == "readings" else -1, packed) for _, what, packed in due]
+            times = [Timestamp(micros=at_us) for at_us, _, _ in due]
+            steps.add_elements([TimestampedValue(*pair) for pair in zip(elements, times, strict=True)])
+        steps.advance_watermark_to(Timestamp(micros=us(second + 0.999)))
+    return steps.advance_watermark_to_infinity()
+
+
+def run(
+    readings: Iterable[Reading], sightings: Iterable[Sighting], until_s: float, check: Callable[[list[Event]], None]
+) -> None:
+    """Run both watches on the BundleBasedDirectRunner, the one telling the other of anchors."""
+    pipeline = engine(BUNDLE_BASED)
+    heard = pipeline | stream(readings, sightings, until_s)
+    anchor_events = (
+        heard
+        | "Sightings" >> beam.Filter(lambda one: one[0] < 0)
+        | beam.MapTuple(lambda _, packed: (ABC.name, packed)).with_output_types(tuple[str, bytes])
+        | WatchAnchors(lambda: ABC, ANCHOR_SETTINGS, strict=True)
+    )
+    readings_of_groups = heard | "Readings" >> beam.Filter(lambda one: one[0] >= 0)
+    assert_that((readings_of_groups, anchor_events) | WatchTags(SETTINGS, strict=True), check)
+    pipeline.run().wait_until_finish()
+
+
+def kinds(expected: dict[str, int]) -> Callable[[list[Event]], None]:
+    def check(events: list[Event]) -> None:
+        assert Counter(event.kind for event in events) == expected
+
+    return check
+
+
+def all_well(until_s: float) -> list[Sighting]:
+    return [one for name in "ABC" for one in beats(name, 0, until_s)]
+
+
+def test_a_tag_that_leaves_is_away_and_one_that_is_torn_off_is_told() -> None:
+    """On the BundleBasedDirectRunner."""
+    readings = [*blinks(0, 20), *(one._replace(detached=True) for one in blinks(100, 110))]
+    run(readings, all_well(120), 120.0, kinds({"tag_away": 1, "tag_back": 1, "tag_detached": 1}))
+
+
+def test_a_tag_is_not_away_in_an_outage() -> None:
+    """On the BundleBasedDirectRunner: readings and heartbeats stop together, and come again together."""
+    sightings = [*all_well(22), *(one for name in "ABC" for one in beats(name, 120, 130))]
+    run([*blinks(0, 20), *blinks(121, 130)], sightings, 132.0, kinds({}))
+
+
+def test_a_tag_is_not_away_where_the_only_anchor_that_hears_it_is_dead() -> None:
+    """On the BundleBasedDirectRunner."""
+    sightings = [*beats("A", 0, 20), *beats("B", 0, 130), *beats("C", 0, 130)]
+    run(blinks(0, 20, "A"), sightings, 130.0, kinds({}))
+
+
+def test_every_tag_group_is_told_of_anchors() -> None:
+    """On the BundleBasedDirectRunner: the group of a tag that is heard later only."""
+    assert tag_group("T") in range(TAG_GROUPS)
+    sightings = [*beats("A", 0, 10), *beats("B", 0, 130), *beats("C", 0, 130)]
+    late = reading("A", 9.0, kafka_s=40.0)  # it was long on its way, from an anchor that is dead by now
+    run([late], sightings, 130.0, kinds({}))
