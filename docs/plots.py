@@ -29,7 +29,7 @@ from pipeline.replay.log import Truth, read_ranges, read_truth
 from pipeline.replay.replay import Replayed, replay
 from pipeline.replay.scoring import Errors, Score, Window, errors_of, mahalanobis, score
 from pipeline.settings import GraphSettings
-from pipeline.site import Site, SiteFile
+from pipeline.site import Site, load_site
 
 HERE = Path(__file__).resolve().parent
 LOGS = Path(os.environ.get("BEAM_RTLS_LOGS") or HERE.parents[1] / "shared" / "data" / "uwb")
@@ -108,13 +108,13 @@ def main(argv: Sequence[str]) -> int:
 def run(logs: Path, log: Log, tracking: str, anchors: Path | None = None, window: Window | None = None) -> Run:
     """Replay a log, on its own site map or another, and score it in its window or another."""
     folder = logs / log.name
-    source = SiteFile((anchors or folder / "anchors.csv").absolute(), log.tag_height_m)
+    site = load_site(anchors or folder / "anchors.csv", log.tag_height_m)
     settings = GraphSettings() if tracking == ON else GraphSettings(track=None)
-    replayed = replay(read_ranges(folder / "ranges.csv"), source, settings)
+    replayed = replay(read_ranges(folder / "ranges.csv"), site, settings)
     truth = read_truth(folder / "truth.csv")
     window = window or log.window
     shown = [estimate for estimate in replayed.estimates if window.holds(estimate.time_us)]
-    return Run(log, source(), truth, replayed, score(replayed, truth, window), errors_of(shown, truth))
+    return Run(log, site, truth, replayed, score(replayed, truth, window), errors_of(shown, truth))
 
 
 # Tables

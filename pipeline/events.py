@@ -37,20 +37,23 @@ class EventKind(str, enum.Enum):
     ZONE_ENTRY = "zone_entry"
     ZONE_EXIT = "zone_exit"
     HOME_ZONE_LEFT = "home_zone_left"
+    MAP_CHANGED = "map_changed"
+    MAP_REFUSED = "map_refused"
 
 
 class Event(NamedTuple):
-    """One thing that became true of an anchor, a tag or a whole site.
+    """One thing that became true of an anchor, a tag, a whole site or its map.
 
     Attributes:
         kind: a value of :class:`EventKind`.
         event_id: 24 hex digits, see :func:`event_id`.
-        at_us: when it became true: Kafka time; of a tag's flags, the time of measurement.
-        site: the site's name, where the event is of a whole site.
+        at_us: when it became true: Kafka time; of a tag's flags, the time of measurement; of a map, a worker's.
+        site: the site's name, where the event is of a whole site or its map.
         anchor: the anchor it is about.
         tag: the tag it is about.
         zone: the zone it is about.
         last_seen_us: Kafka time at which the subject had last been heard; None where it never was, or is not asked.
+        map_version: the version of the site map that it is about.
         detail: the same in words, empty where there is no more to say.
     """
 
@@ -62,6 +65,7 @@ class Event(NamedTuple):
     tag: str | None = None
     zone: str | None = None
     last_seen_us: int | None = None
+    map_version: str | None = None
     detail: str = ""
 
 
@@ -73,11 +77,11 @@ def subject_of(event: Event) -> str:
     return event.tag or event.anchor or event.site or ""
 
 
-def event_id(kind: EventKind, subject: str, time_us: int) -> str:
-    """Return 24 hex digits (96 bits of BLAKE2b) over kind, subject and a time that tells such events apart."""
+def event_id(kind: EventKind, subject: str, number: int) -> str:
+    """Return 24 hex digits (96 bits of BLAKE2b) over kind, subject and what tells such events apart, mostly a time."""
     digest = hashlib.blake2b(digest_size=12)
     for text in (kind.value.encode(), subject.encode()):
         digest.update(struct.pack(">I", len(text)))
         digest.update(text)
-    digest.update(struct.pack(">q", time_us))
+    digest.update(struct.pack(">q", number))
     return digest.hexdigest()

@@ -8,17 +8,20 @@ import apache_beam as beam
 
 import pipeline.transforms.coders  # noqa: F401  (registers the row coders)
 from pipeline.events import Event
+from pipeline.live_site import LiveSite
 from pipeline.settings import GraphSettings
 from pipeline.site import SiteSource
 from pipeline.transforms import decode, encode, group
 from pipeline.transforms.decode_heartbeats import DecodeHeartbeats
 from pipeline.transforms.events import EncodeDeaths, EncodeSiteEvents
+from pipeline.transforms.map_reports import MAP_REPORTS
 from pipeline.transforms.outputs import POSITIONS, REJECTED
 from pipeline.transforms.sightings import SIGHTINGS
 from pipeline.transforms.track import Memory, Tracked
 from pipeline.transforms.trilaterate import Trilaterate
 from pipeline.transforms.untracked import Untracked
 from pipeline.transforms.watch_anchors import WatchAnchors
+from pipeline.transforms.watch_map import WatchMap
 from pipeline.transforms.watch_tags import WatchTags
 from pipeline.transforms.watch_zones import WatchZones
 
@@ -43,9 +46,10 @@ def build(pipeline: beam.Pipeline, ends: Ends, site: SiteSource, settings: Graph
     strict = settings.strict
     if settings.bounded:
         settings = replace(settings, anchor_watch=None, tag_watch=None)
+    reports = site.report if isinstance(site, LiveSite) else None
     records = pipeline | "Readings" >> ends.readings
 
-    decoded = records | "Decode" >> decode.Decode(site, settings.anchor_watch, strict=strict)
+    decoded = records | "Decode" >> decode.Decode(site, settings.anchor_watch, reports, strict=strict)
     grouped = decoded[decode.READINGS] | "Group" >> group.GroupReadings(settings.grouping, strict=strict)
     solved = grouped[group.GROUPS] | "Trilaterate" >> Trilaterate(site, settings.solver, strict=strict)
     placed = solved | _placing(site, settings)
@@ -59,13 +63,15 @@ def build(pipeline: beam.Pipeline, ends: Ends, site: SiteSource, settings: Graph
         | "Rejected" >> encode.EncodeRejected(settings.data_topic)
     ]
     events: list[beam.PCollection[Event]] = []
+    of_map = [decoded[MAP_REPORTS]]
     if settings.anchor_watch is not None:
         alive = (
             pipeline
             | "Heartbeats" >> ends.heartbeats
-            | "DecodeHeartbeats" >> DecodeHeartbeats(site, settings.anchor_watch, strict=strict)
+            | "DecodeHeartbeats" >> DecodeHeartbeats(site, settings.anchor_watch, reports, strict=strict)
         )
         refused.append(alive[REJECTED] | "RejectedHeartbeats" >> encode.EncodeRejected(settings.alive_topic))
+        of_map.append(alive[MAP_REPORTS])
         sightings = (decoded[SIGHTINGS], alive[SIGHTINGS]) | "Sightings" >> beam.Flatten()
         of_anchors = sightings | "WatchAnchors" >> WatchAnchors(site, settings.anchor_watch, strict=strict)
         _ = of_anchors | "Deaths" >> EncodeDeaths() | "WriteDeaths" >> ends.deaths
@@ -76,6 +82,8 @@ def build(pipeline: beam.Pipeline, ends: Ends, site: SiteSource, settings: Graph
     if settings.zones is not None:
         watching = WatchZones(site, settings.zones, bounded=settings.bounded, strict=strict)
         events.append(placed[POSITIONS] | "WatchZones" >> watching)
+    if reports is not None:
+        events.append(tuple(of_map) | "MapReports" >> beam.Flatten() | "WatchMap" >> WatchMap())
     if events:
         told = tuple(events) | "AllEvents" >> beam.Flatten()
         _ = told | "Events" >> EncodeSiteEvents() | "WriteEvents" >> ends.events

@@ -48,7 +48,7 @@ class Reading(NamedTuple):
 class Group(NamedTuple):
     """Readings of one tag by distinct anchors, oldest first (measured, then Kafka time, then anchor).
 
-    Three or more; or one, for which not enough others came in time.
+    Three or more; or one, for which not enough others came in time; or fewer, where an anchor has left the site map.
     """
 
     tag: str
@@ -61,7 +61,8 @@ class Fix(NamedTuple):
     The frame is the site map's. ``z_m`` is None where no height is known, ``var_zz_m2`` where it was not solved for.
     The covariance (m²) and the residual (RMS of the ranges used, m) are None where the readings leave nothing over to
     estimate them from, as with exactly three anchors. ``gdop`` is the horizontal dilution of precision, without unit.
-    ``refused`` names the anchors whose ranges do not agree with the others and were left out.
+    ``refused`` names the anchors whose ranges do not agree with the others and were left out, ``map_version`` the
+    version of the site map that it was made with.
     """
 
     x_m: float
@@ -74,6 +75,7 @@ class Fix(NamedTuple):
     residual_m: float | None
     gdop: float
     refused: Sequence[str]
+    map_version: str
 
 
 class Solved(NamedTuple):
@@ -90,9 +92,10 @@ class Position(NamedTuple):
     """What the pipeline says of a tag's place at a time, and how well that is known.
 
     Without tracking it is the fix of one group; with tracking it is what the track makes of all readings so far.
-    Places, covariance, ``residual_m``, ``gdop``, ``refused`` are as in :class:`Fix`. ``speed_m_s`` and ``course_deg``
-    (clockwise from the site's y axis, 0 up to 360) are None without a track, the course also of a tag that stands
-    still. ``nis`` is the normalised innovation squared of the ``nis_dof`` ranges used, None without a track.
+    Places, covariance, ``residual_m``, ``gdop``, ``refused``, ``map_version`` are as in :class:`Fix`. ``speed_m_s`` and
+    ``course_deg`` (clockwise from the site's y axis, 0 up to 360) are None without a track, the course also of a tag
+    that stands still. ``nis`` is the normalised innovation squared of the ``nis_dof`` ranges used, None without a
+    track.
     """
 
     fix_id: str
@@ -112,6 +115,7 @@ class Position(NamedTuple):
     nis: float | None
     nis_dof: int
     refused: Sequence[str]
+    map_version: str
     readings: Sequence[Reading]
 
 

@@ -6,14 +6,15 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 from pipeline import site_values as values
 from pipeline import site_zones
+from pipeline.map_files import MapFiles
 from pipeline.site_draft import Cell, Draft, Entry, Problem
 from pipeline.site_file import read_draft
 from pipeline.site_geometry import COLLINEAR_RATIO, NEARLY_COLLINEAR_RATIO, mirror_excluding_heights, plan_flatness
+from pipeline.site_zones import MapPlace
 from pipeline.tag_identity import TagIdentity
 from pipeline.zones import Zone
 
@@ -29,6 +30,7 @@ __all__ = [
     "DEFAULT_SPEED_LIMIT_M_S",
     "MIN_ANCHORS",
     "Anchor",
+    "FixedSite",
     "Problem",
     "Site",
     "SiteError",
@@ -40,6 +42,7 @@ __all__ = [
     "examine_site",
     "load_site",
     "plan_flatness",
+    "site_in",
 ]
 
 
@@ -67,6 +70,7 @@ class Site:
     lies within ``tag_height_range_m`` (lowest, highest), it is solved for; all anchors have a z then.
     ``speed_limit_m_s`` is how fast a tag can be.
     ``home_zones`` is the zone, by id, that a tag belongs in, by the id given out for the tag.
+    ``version`` names what the map's files held, see :class:`~pipeline.map_files.MapFiles`.
     """
 
     name: str
@@ -78,22 +82,34 @@ class Site:
     tag_identity: TagIdentity = TagIdentity.WHOLE
     zones: Mapping[str, Zone] = field(default_factory=dict)
     home_zones: Mapping[str, str] = field(default_factory=dict)
+    version: str = field(default="", compare=False)
 
 
 SiteSource = Callable[[], Site]
-"""Where a worker gets the site map from; it is asked when the worker starts."""
+"""Where a stage gets the site map from: asked at the start of every bundle, it returns the one in force."""
 
 
 @dataclass(frozen=True, slots=True)
 class SiteFile:
-    """A site map as a file that every worker can read: a ``SiteSource``."""
+    """A site map in a file: a path, or a name on a file system that Beam knows."""
 
-    path: Path
+    path: str
     tag_height_m: float | None = None
 
-    def __call__(self) -> Site:
+    def load(self) -> Site:
         """Return what :func:`load_site` makes of it, and raise what that raises."""
         return load_site(self.path, self.tag_height_m)
+
+
+@dataclass(frozen=True, slots=True)
+class FixedSite:
+    """A site map that stays as it is: a ``SiteSource``."""
+
+    site: Site
+
+    def __call__(self) -> Site:
+        """Return it."""
+        return self.site
 
 
 class SiteError(ValueError):
@@ -110,7 +126,12 @@ def load_site(path: str | os.PathLike[str], tag_height_m: float | None = None) -
     Raises:
         SiteError: where the map has errors; the message lists them all. Warnings do not raise.
     """
-    site, problems = examine_site(path, tag_height_m)
+    return site_in(MapFiles(), path, tag_height_m)
+
+
+def site_in(files: MapFiles, path: str | os.PathLike[str], tag_height_m: float | None = None) -> Site:
+    """Do as :func:`load_site`, through files that are read once."""
+    site, problems = examine_site(path, tag_height_m, files)
     if site is None:
         errors = [problem for problem in problems if problem.severity == "error"]
         raise SiteError("\n".join(f"{os.fspath(path)}:{error.line}: {error.message}" for error in errors))
@@ -122,17 +143,20 @@ def check_site(path: str | os.PathLike[str], tag_height_m: float | None = None) 
     return examine_site(path, tag_height_m)[1]
 
 
-def examine_site(path: str | os.PathLike[str], tag_height_m: float | None = None) -> tuple[Site | None, list[Problem]]:
+def examine_site(
+    path: str | os.PathLike[str], tag_height_m: float | None = None, files: MapFiles | None = None
+) -> tuple[Site | None, list[Problem]]:
     """Return the site, None where the map has errors, and all its problems in the order of their lines."""
     problems: list[Problem] = []
-    draft = read_draft(Path(path), problems)
-    site = None if draft is None else _build(draft, Path(path).parent, tag_height_m, problems)
+    found = MapPlace(os.fspath(path), MapFiles() if files is None else files)
+    draft = read_draft(found.path, found.files, problems)
+    site = None if draft is None else _build(draft, found, tag_height_m, problems)
     problems.sort(key=lambda problem: problem.line)
     has_errors = any(problem.severity == "error" for problem in problems)
     return (None if has_errors else site), problems
 
 
-def _build(draft: Draft, folder: Path, given_tag_height_m: float | None, problems: list[Problem]) -> Site:
+def _build(draft: Draft, found: MapPlace, given_tag_height_m: float | None, problems: list[Problem]) -> Site:
     """Return the site as far as it can be read; it stands only where no error was added to ``problems``."""
     settings = draft.settings
     cells = settings.cells
@@ -148,6 +172,7 @@ def _build(draft: Draft, folder: Path, given_tag_height_m: float | None, problem
     elif range_m is not None and draft.anchors and len(anchors) == len(draft.anchors):
         _check_height_can_be_solved(list(anchors.values()), range_m, cells["tag_height_range"].line, problems)
     identity = site_zones.tag_identity(cells.get("tag_identity"), problems)
+    zones = site_zones.zones(draft, found, problems)
     return Site(
         name,
         anchors,
@@ -156,8 +181,9 @@ def _build(draft: Draft, folder: Path, given_tag_height_m: float | None, problem
         DEFAULT_SPEED_LIMIT_M_S if speed_limit_m_s is None else speed_limit_m_s,
         DEFAULT_MAX_DISTANCE_M if max_distance_m is None else max_distance_m,
         identity,
-        site_zones.zones(draft, folder, problems),
+        zones,
         site_zones.home_zones(draft, identity, problems),
+        found.files.version,
     )
 
 

@@ -11,11 +11,12 @@ import csv
 import difflib
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import yaml
 
+from pipeline.map_files import MapFiles
 from pipeline.site_draft import ANCHOR_KEYS, CSV_COLUMNS, SITE_KEYS, ZONE_KEYS, Cell, Draft, Entry, Problem
 
 if TYPE_CHECKING:
@@ -28,24 +29,25 @@ _DEEPEST = 2
 """Lists are read into lists so far: a polygon is one of corners. A list can hold itself."""
 
 
-def read_draft(path: Path, problems: list[Problem]) -> Draft | None:
+def read_draft(path: str, files: MapFiles, problems: list[Problem]) -> Draft | None:
     """Read a site map, adding what is wrong with the file's form to ``problems``.
 
     Returns:
         What could be read, or None where the file as a whole cannot be.
     """
     readers = {".yaml": _read_yaml, ".yml": _read_yaml, ".csv": _read_csv}
-    read = readers.get(path.suffix.lower())
+    name = PurePosixPath(path)
+    read = readers.get(name.suffix.lower())
     if read is None:
-        problems.append(Problem.error(1, f"the file's ending is {path.suffix!r}; expected one of {', '.join(readers)}"))
+        problems.append(Problem.error(1, f"the file's ending is {name.suffix!r}; expected one of {', '.join(readers)}"))
         return None
-    text = _read_text(path, problems)
-    return None if text is None else read(text, path.stem, problems)
+    text = _read_text(path, files, problems)
+    return None if text is None else read(text, name.stem, problems)
 
 
-def _read_text(path: Path, problems: list[Problem]) -> str | None:
+def _read_text(path: str, files: MapFiles, problems: list[Problem]) -> str | None:
     try:
-        data = path.read_bytes()
+        data = files.read(path)
     except OSError as error:
         problems.append(Problem.error(1, f"the file cannot be read: {error.strerror or error}"))
         return None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import orjson
 import shapely
 from shapely.validation import explain_validity
 
+from pipeline.map_files import MapFiles
 from pipeline.zones import Corner, Ring
 
 _MIN_CORNERS = 3
@@ -20,7 +20,7 @@ class PolygonError(ValueError):
     """A GeoJSON file that holds no polygon; the message says why."""
 
 
-def read_geojson(path: Path) -> tuple[Ring, ...]:
+def read_geojson(path: str, files: MapFiles) -> tuple[Ring, ...]:
     """Return outline and cut-outs of the one polygon in a GeoJSON file (RFC 7946), bare, in a feature or a collection.
 
     As there, x comes before y; a third coordinate is passed over. Longitudes and latitudes would be taken for metres.
@@ -29,7 +29,7 @@ def read_geojson(path: Path) -> tuple[Ring, ...]:
         PolygonError: the file cannot be read, or there is not exactly one polygon in it.
     """
     try:
-        value = orjson.loads(path.read_bytes())
+        value = orjson.loads(files.read(path))
     except OSError as error:
         raise PolygonError(f"the file cannot be read: {error.strerror or error}") from error
     except orjson.JSONDecodeError as error:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from typing import NamedTuple
 
 from pipeline import site_values as values
+from pipeline.map_files import MapFiles, beside
 from pipeline.site_draft import Cell, Draft, Entry, Problem
 from pipeline.site_polygons import PolygonError, polygon_fault, read_geojson
 from pipeline.tag_identity import TagIdentity, tag_name
@@ -29,10 +30,17 @@ def tag_identity(cell: Cell | None, problems: list[Problem]) -> TagIdentity:
         return TagIdentity.WHOLE
 
 
-def zones(draft: Draft, folder: Path, problems: list[Problem]) -> dict[str, Zone]:
+class MapPlace(NamedTuple):
+    """Where a map was found, and through what the files that it names are read."""
+
+    path: str
+    files: MapFiles
+
+
+def zones(draft: Draft, found: MapPlace, problems: list[Problem]) -> dict[str, Zone]:
     """Return the zones that can be read, by id; GeoJSON files are looked for from the map's folder."""
     first_lines: dict[str, int] = {}
-    found: list[Zone] = []
+    read: list[Zone] = []
     for number, entry in enumerate(draft.zones, start=1):
         if not entry.cells:
             problems.append(Problem.error(entry.line, f"zone {number} has no values; expected {{id, polygon}}"))
@@ -43,11 +51,11 @@ def zones(draft: Draft, folder: Path, problems: list[Problem]) -> dict[str, Zone
             problems.append(Problem.error(entry.cells["id"].line, what))
         if zone_id:
             first_lines.setdefault(zone_id, entry.cells["id"].line)
-        zone = _zone(zone_id, f"zone {zone_id!r}" if zone_id else f"zone {number}", entry, folder, problems)
+        zone = _zone(zone_id, f"zone {zone_id!r}" if zone_id else f"zone {number}", entry, found, problems)
         if zone is not None:
-            found.append(zone)
-    _check_floors(found, first_lines, problems)
-    return {zone.id: zone for zone in found}
+            read.append(zone)
+    _check_floors(read, first_lines, problems)
+    return {zone.id: zone for zone in read}
 
 
 def home_zones(draft: Draft, identity: TagIdentity, problems: list[Problem]) -> dict[str, str]:
@@ -70,9 +78,9 @@ def home_zones(draft: Draft, identity: TagIdentity, problems: list[Problem]) -> 
     return homes
 
 
-def _zone(zone_id: str, label: str, entry: Entry, folder: Path, problems: list[Problem]) -> Zone | None:
+def _zone(zone_id: str, label: str, entry: Entry, found: MapPlace, problems: list[Problem]) -> Zone | None:
     cells = entry.cells
-    rings = _rings(label, entry, folder, problems)
+    rings = _rings(label, entry, found, problems)
     floor_cell = cells.get("floor")
     floor = None if floor_cell is None else floor_cell.number()
     if floor_cell is not None and floor is None:
@@ -106,7 +114,7 @@ def _micros(cell: Cell | None, what: str, problems: list[Problem]) -> int:
     return round(seconds * 1e6)
 
 
-def _rings(label: str, entry: Entry, folder: Path, problems: list[Problem]) -> tuple[Ring, ...] | None:
+def _rings(label: str, entry: Entry, found: MapPlace, problems: list[Problem]) -> tuple[Ring, ...] | None:
     polygon, geojson = entry.cells.get("polygon"), entry.cells.get("geojson")
     if polygon is not None and geojson is not None:
         problems.append(Problem.error(geojson.line, f"{label}: polygon and geojson are both given; expected one"))
@@ -114,7 +122,7 @@ def _rings(label: str, entry: Entry, folder: Path, problems: list[Problem]) -> t
     if polygon is not None:
         return _drawn(label, polygon, problems)
     if geojson is not None:
-        return _read(label, geojson, folder, problems)
+        return _read(label, geojson, found, problems)
     problems.append(Problem.error(entry.line, f"{label}: polygon is missing; {_CORNERS}, or geojson: FILE"))
     return None
 
@@ -143,12 +151,12 @@ def _corner(cell: Cell) -> Corner | None:
     return None if x_m is None or y_m is None else (x_m, y_m)
 
 
-def _read(label: str, cell: Cell, folder: Path, problems: list[Problem]) -> tuple[Ring, ...] | None:
+def _read(label: str, cell: Cell, found: MapPlace, problems: list[Problem]) -> tuple[Ring, ...] | None:
     if cell.is_list_or_mapping or not cell.text.strip():
         problems.append(Problem.error(cell.line, f"{label}: geojson is {cell}; expected the name of a file"))
         return None
     try:
-        rings = read_geojson(folder / cell.text)
+        rings = read_geojson(beside(found.path, cell.text), found.files)
     except PolygonError as error:
         problems.append(Problem.error(cell.line, f"{label}: {cell.text}: {error}"))
         return None

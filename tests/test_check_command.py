@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from pipeline.commands.check import main
 from pipeline.commands.check_arguments import EPILOG
 
 ROOT = Path(__file__).resolve().parent.parent
+DEMO = str(ROOT / "anchors/demo.yaml")
 FLAG_VARIABLE = "BEAM_RTLS_TAG_HEIGHT"
 
 
@@ -25,15 +27,20 @@ def with_heights(tmp_path: Path) -> Path:
     return path
 
 
+def version_of(path: str) -> str:
+    """Return what ``sha256sum`` prints first."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]
+
+
 def test_a_good_map_is_one_line_and_exit_0(capsys: pytest.CaptureFixture[str]) -> None:
     path = str(ROOT / "anchors/warehouse.yaml")
     assert main([path]) == 0
-    assert capsys.readouterr().out == f"{path}: 12 anchors, ok\n"
+    assert capsys.readouterr().out == f"{path}: 12 anchors, ok, version {version_of(path)}\n"
 
 
 def test_the_command_is_reached_by_its_name(capsys: pytest.CaptureFixture[str]) -> None:
-    assert commands.main(["check", str(ROOT / "anchors/demo.yaml")]) == 0
-    assert capsys.readouterr().out.endswith("demo.yaml: 3 anchors, ok\n")
+    assert commands.main(["check", DEMO]) == 0
+    assert capsys.readouterr().out.endswith(f"demo.yaml: 3 anchors, ok, version {version_of(DEMO)}\n")
 
 
 def test_warnings_are_printed_and_exit_0(capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,7 +48,7 @@ def test_warnings_are_printed_and_exit_0(capsys: pytest.CaptureFixture[str]) -> 
     assert main([path, "--tag-height", "-1.5"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         f"{path}:1: warning: the tag height is not used: no anchor has z, so distances are taken as horizontal",
-        f"{path}: 3 anchors, ok, 1 warning",
+        f"{path}: 3 anchors, ok, version {version_of(path)}, 1 warning",
     ]
 
 

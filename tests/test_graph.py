@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,14 @@ import apache_beam as beam
 import pytest
 
 from pipeline.graph import build
+from pipeline.live_site import LiveSite
 from pipeline.model import Group, KafkaRecord, Reading, Solved
 from pipeline.positioning import rounds
 from pipeline.positioning.rounds import GroupingMode, GroupingSettings
-from pipeline.positioning.solve import solve
+from pipeline.positioning.solve import solve, solve_known
+from pipeline.positioning.track import Track
 from pipeline.positioning.track_settings import TrackSettings
+from pipeline.positioning.tracker import Tracker
 from pipeline.positioning.trilateration import SolverSettings
 from pipeline.replay.engine import batch
 from pipeline.settings import GraphSettings
@@ -298,7 +301,7 @@ def test_counters_tell_what_happened(settings: GraphSettings, of_the_last_stages
 def on_site_file(path: Path, change: Callable[[Path], object]) -> None:
     """Run the graph on a map that is changed between submission and start."""
     pipeline = engine(FN_API)
-    build(pipeline, ends(batch(blink(0.0)), at_place(1), nothing), SiteFile(path), GraphSettings())
+    build(pipeline, ends(batch(blink(0.0)), at_place(1), nothing), LiveSite(SiteFile(str(path))), GraphSettings())
     change(path)
     pipeline.run().wait_until_finish()
 
@@ -478,22 +481,66 @@ def test_a_group_measured_before_the_tracks_time(ago_s: float, *, is_late: bool)
         assert math.dist((value["x"], value["y"]), PLACE) < 0.02
 
 
-def test_an_unexpected_error_in_the_tracker_costs_the_group_and_leaves_the_track() -> None:
-    """An anchor that was mapped when the solver's worker started, and is not on the tracker's map."""
-    mapped = Site("later", {**HALL.anchors, "NEW": Anchor("NEW", 3.0, 4.0)})
+NEWER = Site("hall", {**HALL.anchors, "NEW": Anchor("NEW", 3.0, 4.0)}, version="newer")
+
+
+def tracked_by(site: Site, groups: Sequence[Solved]) -> tuple[Kept, Kept]:
+    """Return positions and rejections of the tracking stage, on a site map of its own."""
+    positions, refused = Kept(), Kept()
+    pipeline = engine(FN_API)
+    source = beam.Create(groups, reshuffle=False).with_output_types(Solved)
+    placed = pipeline | source | Tracked(lambda: site, TrackSettings(), Memory(60_000_000, 0, is_cleared=False))
+    _ = placed[POSITIONS] | "Encode" >> beam.Map(encode_position) | "Positions" >> Check(positions.keep)
+    encoded = placed[REJECTED] | "EncodeRejected" >> beam.Map(encode_rejected, topic="t")
+    _ = encoded | "Rejected" >> Check(refused.keep)
+    pipeline.run().wait_until_finish()
+    return positions, refused
+
+
+def solved_with_one_of_a_newer_map() -> list[Solved]:
     blinks = [blink(float(at_s), anchors=ALL, site=HALL) for at_s in range(5)]
-    blinks.insert(3, blink(2.5, anchors=("NEW", *ALL), site=mapped))
-    readings = [[reading for one in few for reading in decode(one, mapped).readings] for few in blinks]
-    solved = [solve(Group("T", group), mapped, SolverSettings()) for group in readings]
-    calm, stumbling, refused = Kept(), Kept(), Kept()
-    for kept, groups in ((calm, [*solved[:3], *solved[4:]]), (stumbling, solved)):
-        pipeline = engine(FN_API)
-        source = beam.Create(groups, reshuffle=False).with_output_types(Solved)
-        placed = pipeline | source | Tracked(lambda: HALL, TrackSettings(), Memory(60_000_000, 0, is_cleared=False))
-        _ = placed[POSITIONS] | "Encode" >> beam.Map(encode_position) | "Positions" >> Check(kept.keep)
-        encoded = placed[REJECTED] | "EncodeRejected" >> beam.Map(encode_rejected, topic="t")
-        _ = encoded | "Rejected" >> Check(refused.keep)
-        pipeline.run().wait_until_finish()
+    blinks.insert(3, blink(2.5, anchors=("NEW", *ALL), site=NEWER))
+    readings = [[reading for one in few for reading in decode(one, NEWER).readings] for few in blinks]
+    return [solve(Group("T", group), NEWER, SolverSettings()) for group in readings]
+
+
+def test_an_anchor_that_is_not_on_the_trackers_map_yet_costs_its_reading_and_no_more() -> None:
+    positions, refused = tracked_by(HALL, solved_with_one_of_a_newer_map())
+    assert [(value["reason"], value["anchorid"]) for value in refused.values] == [("unknown_anchor", "NEW")]
+    assert len(positions.values) == 6
+    for value in positions.values:
+        assert "NEW" not in value["anchors"]
+        assert math.dist((value["x"], value["y"]), PLACE) < 0.05
+
+
+def test_an_anchor_that_is_not_on_the_solvers_map_yet_costs_its_reading_and_no_more() -> None:
+    group = Group(
+        "T", [one for each in blink(0.0, anchors=("NEW", *ALL), site=NEWER) for one in decode(each, NEWER).readings]
+    )
+    solved, gone = solve_known(group, HALL, SolverSettings())
+    assert solved.fix is not None
+    assert solved.fix.map_version == HALL.version
+    assert {reading.anchor for reading in solved.readings} == set(ALL)
+    assert (gone.reason, gone.fix, [reading.anchor for reading in gone.readings]) == ("unknown_anchor", None, ["NEW"])
+    (all_gone,) = solve_known(group, Site("elsewhere", {}), SolverSettings())
+    assert (all_gone.reason, len(all_gone.readings)) == ("unknown_anchor", len(ALL) + 1)
+
+
+def test_an_unexpected_error_in_the_tracker_costs_the_group_and_leaves_the_track(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    solved = solved_with_one_of_a_newer_map()
+    calm, _ = tracked_by(NEWER, [*solved[:3], *solved[4:]])
+    take = Tracker.take
+
+    def stumble(tracker: Tracker, track: Track | None, group: Solved) -> object:
+        outcome = take(tracker, track, group)
+        if any(reading.anchor == "NEW" for reading in group.readings):
+            raise ZeroDivisionError("stumbled")
+        return outcome
+
+    monkeypatch.setattr(Tracker, "take", stumble)
+    stumbling, refused = tracked_by(NEWER, solved)
     assert Counter((value["reason"], value["stage"]) for value in refused.values) == {("internal_error", "track"): 5}
     assert stumbling.by_fix_id() == calm.by_fix_id()
     assert len(calm.values) == 5
@@ -503,7 +550,8 @@ def test_an_unexpected_error_in_the_tracker_costs_the_group_and_leaves_the_track
 def test_labels_and_coders_are_an_interface(settings: GraphSettings) -> None:
     """A renamed step loses its state in a savepoint; a pickled element loses it with the next version of Python."""
     pipeline = engine(FN_API)
-    build(pipeline, ends(batch(blink(0.0)), nothing, nothing), lambda: DEMO, settings)
+    live = LiveSite(SiteFile(str(ROOT / "anchors" / "demo.yaml")))
+    build(pipeline, ends(batch(blink(0.0)), nothing, nothing), live, settings)
     coders: dict[str, str] = {}
 
     class Visitor(beam.pipeline.PipelineVisitor):
@@ -526,6 +574,7 @@ def test_labels_and_coders_are_an_interface(settings: GraphSettings) -> None:
     assert (WatchZonesFn.STAYS.name, WatchZonesFn.ZONES.name) == ("stays", "ts-zones")
     pairs = "TupleCoder[BytesCoder, BytesCoder]"
     sightings, batches = "TupleCoder[StrUtf8Coder, BytesCoder]", "TupleCoder[VarIntCoder, BytesCoder]"
+    reports = "TupleCoder[StrUtf8Coder, RowCoder]"
     assert coders == {
         "Decode/Decode/ParDo(DecodeFn)": "TupleCoder[VarIntCoder, BytesCoder]",
         "Decode/Decode/ParDo(DecodeFn) rejected": "RowCoder",
@@ -533,6 +582,10 @@ def test_labels_and_coders_are_an_interface(settings: GraphSettings) -> None:
         "DecodeHeartbeats/Decode/ParDo(DecodeHeartbeatsFn)": sightings,
         "DecodeHeartbeats/Decode/ParDo(DecodeHeartbeatsFn) rejected": "RowCoder",
         "Sightings": sightings,
+        "Decode/Decode/ParDo(DecodeFn) map_reports": reports,
+        "DecodeHeartbeats/Decode/ParDo(DecodeHeartbeatsFn) map_reports": reports,
+        "MapReports": reports,
+        "WatchMap/Watch": "RowCoder",
         "WatchAnchors/Watch": "RowCoder",
         "WatchTags/Readings": batches,
         "WatchTags/Anchors": batches,

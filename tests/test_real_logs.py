@@ -17,7 +17,7 @@ from pipeline.replay.log import read_ranges, read_truth
 from pipeline.replay.replay import replay
 from pipeline.replay.scoring import EXPECTED_BELOW_1, EXPECTED_BELOW_2, Score, Window, score
 from pipeline.settings import GraphSettings
-from pipeline.site import SiteFile
+from pipeline.site import load_site
 
 LOGS = Path(os.environ.get("BEAM_RTLS_LOGS") or Path(__file__).parents[2] / "shared" / "data" / "uwb")
 
@@ -55,7 +55,7 @@ def play(log: Log) -> Score:
     directory = LOGS / log.name
     if not directory.is_dir():
         pytest.skip(f"no real logs: {directory} is missing; set BEAM_RTLS_LOGS to where they are")
-    site = SiteFile(directory / "anchors.csv", log.tag_height_m)
+    site = load_site(directory / "anchors.csv", log.tag_height_m)
     replayed = replay(read_ranges(directory / "ranges.csv"), site, GraphSettings(strict=True))
     return score(replayed, read_truth(directory / "truth.csv"), log.window)
 

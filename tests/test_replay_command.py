@@ -21,7 +21,7 @@ from pipeline.replay.plots import PlotError
 from pipeline.replay.replay import replay
 from pipeline.replay.scoring import Window
 from pipeline.settings import GraphSettings
-from pipeline.site import SiteFile
+from pipeline.site import load_site
 from tests.readings import DEMO
 
 ROOT = Path(__file__).parent.parent
@@ -202,7 +202,7 @@ def test_a_simulated_log(simulated: tuple[Path, Path], tmp_path: Path) -> None:
 
 def test_groups_are_those_of_the_graph(simulated: tuple[Path, Path]) -> None:
     """They are told by the grouping alone, without the engine: each position is of one of them, whole."""
-    replayed = replay(read_ranges(simulated[0]), SiteFile(SITE), GraphSettings(strict=True))
+    replayed = replay(read_ranges(simulated[0]), load_site(SITE), GraphSettings(strict=True))
     groups = [group.rows for group in replayed.rounds]
     assert {estimate.rows for estimate in replayed.estimates} <= set(groups)
     assert len(set(groups)) == len(groups)

@@ -12,6 +12,7 @@ import pytest
 from pipeline.commands import COMMANDS, run
 from pipeline.commands.arguments import number, parser_of, refuse_unknown_variables, variables
 from pipeline.commands.run_arguments import RunArguments, parse
+from pipeline.live_site import LiveSite
 from pipeline.positioning.anchor_watch import AnchorWatchSettings
 from pipeline.positioning.rounds import GroupingMode
 from pipeline.positioning.tag_watch import TagWatchSettings
@@ -30,7 +31,7 @@ def given(*flags: str) -> RunArguments:
 def test_defaults() -> None:
     arguments = given()
     kafka, graph = arguments.settings.kafka, arguments.settings.graph
-    assert arguments.anchors == Path("site.yaml")
+    assert (arguments.anchors, arguments.map_poll_s) == ("site.yaml", 2.0)
     assert (kafka.bootstrap_servers, kafka.output_bootstrap_servers) == ("broker:10920", "broker:10920")
     assert (kafka.offset, kafka.data_topic, kafka.positions_topic) == ("latest", "packet_data", "out_data")
     assert graph.grouping.mode is GroupingMode.ROUND
@@ -375,7 +376,7 @@ class WriteJar:
     """``beam-rtls run --output-jar`` up to the writing, and the map it would write."""
 
     java_jar: Path
-    written: list[SiteFile]
+    written: list[LiveSite]
 
     def __call__(self, anchors: Path | str) -> int:
         flags = ["--runner=flink", f"--java-jar={self.java_jar}", "--output-jar=job.jar", "--tag-height=1.5"]
@@ -384,7 +385,7 @@ class WriteJar:
 
 @pytest.fixture
 def write_jar(java_jar: Path, monkeypatch: pytest.MonkeyPatch) -> WriteJar:
-    written: list[SiteFile] = []
+    written: list[LiveSite] = []
     monkeypatch.setattr("pipeline.portable_jar.write_portable_jar", lambda site, *_: written.append(site))
     monkeypatch.setattr(run, "_configure_logging", lambda _: None)
     monkeypatch.chdir(java_jar.parent)
@@ -398,7 +399,7 @@ def test_a_jar_for_a_map_that_only_the_workers_have_needs_its_whole_path(
     assert "site.yaml is not here" in capsys.readouterr().err
     assert write_jar.written == []
     assert write_jar(tmp_path / "site.yaml") == 0
-    assert write_jar.written == [SiteFile(tmp_path / "site.yaml", 1.5)]
+    assert write_jar.written == [LiveSite(SiteFile(str(tmp_path / "site.yaml"), 1.5))]
 
 
 @pytest.mark.parametrize("error", [FileNotFoundError(2, "No such file", "job.jar"), RuntimeError("Java must be")])
@@ -430,7 +431,7 @@ def test_a_map_that_is_here_is_checked_before_the_jar_is_written(
 def test_workers_are_told_the_whole_path_of_a_map_that_is_here(write_jar: WriteJar, tmp_path: Path) -> None:
     (tmp_path / "site.yaml").write_bytes((ROOT / "anchors" / "warehouse.yaml").read_bytes())
     assert write_jar("site.yaml") == 0
-    assert write_jar.written == [SiteFile(tmp_path / "site.yaml", 1.5)]
+    assert write_jar.written == [LiveSite(SiteFile(str(tmp_path / "site.yaml"), 1.5))]
 
 
 def test_the_same_topic_name_on_two_clusters_is_no_loop() -> None:

@@ -74,12 +74,12 @@ def test_the_maps_that_ship_have_no_problems(name: str) -> None:
 
 def test_a_site_file_goes_to_workers_without_its_content_and_is_read_there(write: Callable[..., Path]) -> None:
     path = write(TRIANGLE + "x" * 10_000)
-    pickled = pickle.dumps(SiteFile(path, tag_height_m=1.5))
+    pickled = pickle.dumps(SiteFile(str(path), tag_height_m=1.5))
     assert len(pickled) < 1000
     write(with_anchor("{id: A3, x: 9, y: 9, z: 3}"))
     on_worker = pickle.loads(pickled)  # noqa: S301 - our own bytes
-    assert on_worker() == load_site(path, tag_height_m=1.5)
-    assert on_worker().tag_height_m == 1.5
+    assert on_worker.load() == load_site(path, tag_height_m=1.5)
+    assert on_worker.load().tag_height_m == 1.5
 
 
 def test_a_site_file_that_is_broken_or_missing_is_named_where_it_is_read(
@@ -87,9 +87,9 @@ def test_a_site_file_that_is_broken_or_missing_is_named_where_it_is_read(
 ) -> None:
     broken = write(with_anchor("{id: A3, x: far, y: 9}"))
     with pytest.raises(SiteError, match=f"^{broken}:6: anchor 'A3': x is far"):
-        SiteFile(broken)()
+        SiteFile(str(broken)).load()
     with pytest.raises(SiteError, match=f"^{tmp_path}/none.yaml:1: the file cannot be read"):
-        SiteFile(tmp_path / "none.yaml")()
+        SiteFile(str(tmp_path / "none.yaml")).load()
 
 
 def test_csv_takes_its_name_from_the_file_and_an_empty_z_as_unknown(write: Callable[..., Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -157,11 +158,14 @@ class Stage:
     """The stage with state and timer as a runner keeps them, for one tag."""
 
     def __init__(self, site: Site, *, strict: bool = True) -> None:
-        self.bag, self.timer = ListBag(), OneTimer()
-        self._fn = TrackFn(lambda: site, TrackSettings(), Memory(EXPIRY_US, EXPIRY_US, is_cleared=True), strict=strict)
+        self.bag, self.timer, self.site = ListBag(), OneTimer(), site
+        self._fn = TrackFn(
+            lambda: self.site, TrackSettings(), Memory(EXPIRY_US, EXPIRY_US, is_cleared=True), strict=strict
+        )
         self._fn.setup()
 
     def take(self, *solved: Solved) -> list[Position | Rejected]:
+        self._fn.start_bundle()
         element = (tag_group(TAG), pack_solved(solved))
         outcomes: list[Any] = list(self._fn.process(element, self.bag, self.timer))
         return [outcome.value if isinstance(outcome, TaggedOutput) else outcome for outcome in outcomes]
@@ -176,6 +180,20 @@ class Stage:
 
 def reasons(outcomes: Sequence[Position | Rejected]) -> list[str]:
     return [outcome.reason for outcome in outcomes if isinstance(outcome, Rejected)]
+
+
+def test_a_map_that_changes_between_two_bundles_leaves_the_track_and_is_told_in_positions() -> None:
+    site = hall(8)
+    stage = Stage(site)
+    before = [stage.take(blink(site, at_s / 5.0)) for at_s in range(10)]
+    state = stage.state
+    stage.site = dataclasses.replace(hall(9), version="newer")
+    (after,) = stage.take(blink(stage.site, 2.0))
+    assert [position.map_version for (position,) in before if isinstance(position, Position)] == [""] * 10
+    assert isinstance(after, Position)
+    assert after.map_version == "newer"
+    assert after.nis is not None  # the track went on: the first of a track has none
+    assert stage.state != state
 
 
 def test_a_timer_forgets_a_silent_tag_and_none_before_its_time() -> None:
@@ -213,27 +231,40 @@ def test_a_group_refused_before_any_fix_leaves_no_state() -> None:
     assert stage.timer.at is None
 
 
-def test_an_unexpected_error_leaves_the_track_as_it_was() -> None:
-    """The tracker's map lacks an anchor that the solver's has, as when it is changed while workers start."""
-    site, larger = hall(8), Site("larger", {**hall(8).anchors, "NEW": Anchor("NEW", 3.0, 3.0)})
+def stumbling(monkeypatch: pytest.MonkeyPatch, tracker_take: Any = Tracker.take) -> None:
+    """Let the tracker fail half-way through any group of six."""
+
+    def take(tracker: Tracker, track: Track | None, solved: Solved) -> Any:
+        outcome = tracker_take(tracker, track, solved)
+        if len(solved.readings) == 6:
+            raise ZeroDivisionError("stumbled")
+        return outcome
+
+    monkeypatch.setattr(Tracker, "take", take)
+
+
+def test_an_unexpected_error_leaves_the_track_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = hall(8)
     stage, calm = Stage(site, strict=False), Stage(site)
     first, second = blink(site, 0.0), blink(site, 1.0)
-    stumbles = blink(larger, 0.5)
+    stumbles = blink(site, 0.5)._replace(readings=blink(site, 0.5).readings[:6])
+    stumbling(monkeypatch)
     stage.take(first)
     calm.take(first)
     before = stage.state
-    assert reasons(stage.take(stumbles)) == ["internal_error"] * 9
+    assert reasons(stage.take(stumbles)) == ["internal_error"] * 6
     assert stage.state == before
-    assert stage.take(stumbles, second)[9:] == calm.take(second)
+    assert stage.take(stumbles, second)[6:] == calm.take(second)
     assert stage.state == calm.state
-    with pytest.raises(KeyError, match="NEW"):
+    with pytest.raises(ZeroDivisionError):
         calm.take(stumbles)
 
 
-def test_an_unexpected_error_at_a_tags_first_group_leaves_no_track() -> None:
+def test_an_unexpected_error_at_a_tags_first_group_leaves_no_track(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(hall(8), strict=False)
-    larger = Site("larger", {**hall(8).anchors, "NEW": Anchor("NEW", 3.0, 3.0)})
-    assert reasons(stage.take(blink(larger, 0.0))) == ["internal_error"] * 9
+    stumbling(monkeypatch)
+    group = blink(hall(8), 0.0)
+    assert reasons(stage.take(group._replace(readings=group.readings[:6]))) == ["internal_error"] * 6
     assert stage.state == b""
 
 

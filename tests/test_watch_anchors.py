@@ -18,10 +18,10 @@ from hypothesis import given
 from pipeline.events import Sighting
 from pipeline.positioning.anchor_watch import AnchorWatch
 from pipeline.positioning.runs import Run
-from pipeline.site import Site
+from pipeline.site import Anchor, Site
 from pipeline.transforms.anchor_watch_state import from_bytes, to_bytes
 from pipeline.transforms.events import EncodeDeaths, EncodeSiteEvents
-from pipeline.transforms.sightings import MAX_SIGHTINGS, SightingBatches
+from pipeline.transforms.sightings import MAX_SIGHTINGS, SITE, SightingBatches
 from pipeline.transforms.tag_groups import timer_at
 from pipeline.transforms.watch_anchors import WatchAnchors, WatchAnchorsFn
 from pipeline.wire.sightings import pack_sightings, unpack_sightings
@@ -110,15 +110,16 @@ class Stage:
         self.bag, self.timer = bag or BytesBag(), timer or OneTimer()
         self._fn = WatchAnchorsFn(lambda: site, SETTINGS, strict=strict)
         self._fn.setup()
+        self._fn.start_bundle()
 
     def take(self, *sightings: Sighting) -> None:
-        self._fn.process((ABC.name, pack_sightings(sightings)), self.bag, self.timer)
+        self._fn.process((SITE, pack_sightings(sightings)), self.bag, self.timer)
 
     def fire(self, until_us: int) -> list[tuple[str, str, float]]:
         events: list[Any] = []
         while self.timer.at is not None and self.timer.at.micros <= until_us:
             at, self.timer.at = self.timer.at, None
-            events += self._fn.due(ABC.name, at, self.bag, self.timer)
+            events += self._fn.due(at, self.bag, self.timer)
         return told(events)
 
 
@@ -156,16 +157,28 @@ def test_after_a_crash_a_death_is_told_again_under_the_same_name() -> None:
 def test_a_timer_that_fires_for_nothing_changes_nothing() -> None:
     fn, bag, timer = WatchAnchorsFn(lambda: ABC, SETTINGS, strict=True), BytesBag(), OneTimer()
     fn.setup()
-    assert list(fn.due(ABC.name, timer_at(us(0.0)), bag, timer)) == []
+    fn.start_bundle()
+    assert list(fn.due(timer_at(us(0.0)), bag, timer)) == []
     assert bag.entries == []
 
 
-def test_what_is_kept_under_a_name_that_the_map_no_longer_has_is_dropped() -> None:
+def test_a_site_that_is_renamed_goes_on_being_watched() -> None:
     stage = Stage()
     stage.take(*(one for name in "ABC" for one in beats(name, 0, 10)))
     renamed = Stage(Site("hall 2", ABC.anchors), stage.bag, stage.timer)
-    assert renamed.fire(us(3600.0)) == []
-    assert renamed.bag.entries == []
+    renamed.take(*(one for name in "AB" for one in beats(name, 12, 60)))
+    assert renamed.fire(us(60.0)) == [("anchor_dead", "C", 20.0)]
+
+
+def test_an_anchor_that_joins_the_map_is_watched_from_then_on_and_one_that_leaves_it_no_longer() -> None:
+    stage = Stage()
+    stage.take(*(one for name in "ABC" for one in beats(name, 0, 20)))
+    assert stage.fire(us(20.0)) == []
+    anchors = {**ABC.anchors, "D": Anchor("D", 9.0, 9.0)}
+    del anchors["C"]
+    changed = Stage(Site("hall", anchors), stage.bag, stage.timer)
+    changed.take(*(one for name in "AB" for one in beats(name, 22, 60)))
+    assert changed.fire(us(60.0)) == [("anchor_dead", "D", 30.0)]
 
 
 def test_an_unexpected_error_is_counted_and_no_bundle_fails_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,23 +201,23 @@ def test_an_unexpected_error_is_counted_and_no_bundle_fails_for_ever(monkeypatch
 
 
 def test_a_bundle_leaves_as_one_element_at_its_earliest_time() -> None:
-    batches = SightingBatches("hall", SETTINGS)
+    batches = SightingBatches(SETTINGS)
     assert not [left for one in (seen("A", 1.0), seen("B", 0.5), seen("A", 1.5)) for left in batches.add(one)]
     (left,) = batches.rest()
     assert left.timestamp == Timestamp(micros=us(0.5))
-    assert left.value[0] == "hall"
+    assert left.value[0] == SITE
     assert {one.anchor for one in unpack_sightings(left.value[1])} == {"A", "B"}
     assert list(batches.rest()) == []
 
 
 def test_a_huge_bundle_leaves_in_parts() -> None:
-    batches = SightingBatches("hall", SETTINGS)
+    batches = SightingBatches(SETTINGS)
     left = [one for number in range(MAX_SIGHTINGS) for one in batches.add(seen("A", number / 1000))]
     assert len(left) == 1
 
 
 def at_kafka_time(sighting: Sighting) -> TimestampedValue:
-    return TimestampedValue((ABC.name, pack_sightings([sighting])), Timestamp(micros=sighting.kafka_time_us))
+    return TimestampedValue((SITE, pack_sightings([sighting])), Timestamp(micros=sighting.kafka_time_us))
 
 
 def stream(sightings: Iterable[Sighting], until_s: float) -> beam_stream.TestStream:

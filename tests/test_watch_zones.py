@@ -62,6 +62,7 @@ def position(at_s: float, x_m: float, tag: str = TAG) -> Position:
         nis=None,
         nis_dof=0,
         refused=[],
+        map_version="v1",
         readings=[reading(anchor, at_s, tag=tag, kafka_s=at_s + 0.1) for anchor in ("A0", "A1")]
         + [reading("A2", at_s, tag=tag, kafka_s=at_s + 0.2)],
     )
@@ -118,6 +119,7 @@ class Stage:
         self.bag, self.timer = ListBag(), OneTimer()
         self.fn = WatchZonesFn(lambda: site, SETTINGS, bounded=bounded, strict=strict)
         self.fn.setup()
+        self.fn.start_bundle()
 
     def take(self, *positions: Position) -> list[str]:
         element = (tag_group(TAG), pack_whereabouts(map(whereabouts, positions)))
@@ -248,6 +250,7 @@ def test_omlox_stages_name_the_site_and_tell_the_time_they_are_given() -> None:
     site = replace(SITE, name="hall")
     locations = EncodeOmloxFn(lambda: site, locations_at(lambda: us(2.0)), strict=True)
     locations.setup()
+    locations.start_bundle()
     ((key, value),) = locations.process(WALK[0])
     assert key == TAG.encode()
     assert b'"timestamp_sent":"2024-04-16T20:40:02.000Z"' in value
@@ -257,8 +260,9 @@ def test_omlox_stages_name_the_site_and_tell_the_time_they_are_given() -> None:
 def test_a_position_that_cannot_be_told_to_omlox_is_counted_or_stops() -> None:
     broken = WALK[0]._replace(x_m=object())  # type: ignore[arg-type]
     calm, strict = (EncodeOmloxFn(lambda: SITE, locations_at(lambda: 0), strict=strict) for strict in (False, True))
-    calm.setup()
-    strict.setup()
+    for fn in (calm, strict):
+        fn.setup()
+        fn.start_bundle()
     assert list(calm.process(broken)) == []
     with pytest.raises(TypeError):
         list(strict.process(broken))

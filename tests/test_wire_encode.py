@@ -33,6 +33,7 @@ TRACKED = Position(
     nis=2.5,
     nis_dof=2,
     refused=["A1"],
+    map_version="5d41402abc4b",
     readings=READINGS,
 )
 
@@ -44,7 +45,7 @@ def test_golden_bytes_of_a_position() -> None:
         b'{"tagid":"T","x":1.5,"y":-2.25,"detached":true,"battery_low":true,"z":0.75,"accuracy":0.17320508075688773,'
         b'"cov_xx":0.04,"cov_xy":0.01,"cov_yy":0.02,"sigma_z":0.5,"speed":1.25,"course":90.0,'
         b'"timestamp_generated":"2024-04-16T20:40:01.000Z","anchors":["A0","A2"],"anchors_refused":["A1"],'
-        b'"residual":0.1,"gdop":1.5,"nis":2.5,"nis_dof":2,"fix_id":"f1","records":[[0,7],[0,9],[0,8]]}'
+        b'"residual":0.1,"gdop":1.5,"nis":2.5,"nis_dof":2,"fix_id":"f1","map_version":"5d41402abc4b","records":[[0,7],[0,9],[0,8]]}'
     )
 
 

@@ -37,6 +37,7 @@ POSITION = Position(
     nis=None,
     nis_dof=0,
     refused=["A1"],
+    map_version="5d41402abc4b",
     readings=[reading("A0"), reading("A1"), reading("A2")._replace(detached=True)],
 )
 ZONE = Zone("dock", (((0.0, 0.0), (4.0, 0.0), (4.0, 4.0)),))
@@ -66,7 +67,13 @@ def test_a_location_has_all_that_is_known_and_leaves_out_the_rest() -> None:
         "timestamp_generated": "2024-04-16T20:40:01.250Z",
         "timestamp_sent": "2024-04-16T20:40:02.000Z",
         "crs": "local",
-        "properties": {"detached": True, "battery_low": False, "anchors": ["A0", "A2"], "fix_id": "f1"},
+        "properties": {
+            "detached": True,
+            "battery_low": False,
+            "anchors": ["A0", "A2"],
+            "fix_id": "f1",
+            "map_version": "5d41402abc4b",
+        },
     }
 
 

@@ -12,7 +12,7 @@ from pipeline.wire import state_pb2
 from pipeline.wire.solved import pack_solved, unpack_solved
 from tests.readings import reading
 
-FIX = Fix(1.5, -2.25, None, None, None, None, None, None, 1.25, [])
+FIX = Fix(1.5, -2.25, None, None, None, None, None, None, 1.25, [], "5d41402abc4b")
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 unknown = st.none() | numbers
@@ -51,9 +51,9 @@ def test_equal_groups_give_equal_bytes(one: Solved) -> None:
 
 
 def test_zero_is_not_unknown() -> None:
-    nothing = Solved("T", [reading()], Fix(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, ()), None, None)
+    nothing = Solved("T", [reading()], Fix(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, (), ""), None, None)
     (back,) = unpack_solved(pack_solved([nothing]))
-    assert back.fix == Fix(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, [])
+    assert back.fix == Fix(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, [], "")
     (back,) = unpack_solved(pack_solved([Solved("T", [reading()], FIX, None, None)]))
     assert back.fix == FIX
 

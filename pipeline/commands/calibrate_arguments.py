@@ -71,7 +71,7 @@ def parse(argv: Sequence[str]) -> CalibrateArguments:
     refuse_unknown_variables(parser)
     given = parser.parse_args(list(argv))
     arguments = CalibrateArguments(
-        anchors=given.anchors,
+        anchors=Path(given.anchors),
         tag_height_m=given.tag_height,
         readings=Path(given.readings),
         truth=None if given.truth is None else Path(given.truth),

@@ -20,9 +20,9 @@ def main(argv: Sequence[str]) -> int:
 
 
 def summary(site: Site | None, problems: Sequence[Problem]) -> str:
-    """Return the outcome in a few words: ``12 anchors, ok`` or ``2 errors, 1 warning``."""
+    """Return the outcome in a few words: ``12 anchors, ok, version 0123456789ab`` or ``2 errors, 1 warning``."""
     counts = Counter(problem.severity for problem in problems)
-    parts = [] if site is None else [f"{len(site.anchors)} anchors, ok"]
+    parts = [] if site is None else [f"{len(site.anchors)} anchors, ok, version {site.version}"]
     for severity in ("error", "warning"):
         count = counts[severity]
         if count:

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from pipeline.commands.arguments import number
+from pipeline.live_site import LiveSite
 from pipeline.positioning.rounds import GroupingMode, GroupingSettings
 from pipeline.positioning.track_settings import TrackSettings
 from pipeline.positioning.trilateration import SolverSettings
 from pipeline.settings import GraphSettings
+from pipeline.site import SiteFile
 
 
-def add_site_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the site map, and the height of the tags."""
+def add_site_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Add the site map, and the height of the tags; return their group."""
     site = parser.add_argument_group("site")
     site.add_argument(
         "--anchors",
-        type=Path,
         required=True,
         metavar="FILE",
-        help="site map: YAML, or CSV anchor_id,x,y[,z]; metres",
+        help="site map: YAML, or CSV anchor_id,x,y[,z]; metres; on a disk or as gs://, s3://, hdfs://",
     )
     site.add_argument("--tag-height", type=number(), metavar="M", help="height (m) of the tags, in place of the map's")
+    return site
+
+
+def add_live_site_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the site map of a run, in which it is followed as it changes."""
+    add_site_arguments(parser).add_argument(
+        "--map-poll",
+        type=number(at_least=0, at_most=3600),
+        default=LiveSite(SiteFile("")).poll_s,
+        metavar="S",
+        help="time between two looks at the site map (s): a change is in force after two to three; 0: read once",
+    )
 
 
 def add_graph_arguments(parser: argparse.ArgumentParser) -> None:

@@ -14,7 +14,7 @@ from pipeline.replay.plots import PlotError, plot, require_matplotlib
 from pipeline.replay.replay import Replayed, replay
 from pipeline.replay.report import as_json, as_table
 from pipeline.replay.scoring import Score, score
-from pipeline.site import SiteError, SiteFile
+from pipeline.site import SiteError, load_site
 
 
 def main(argv: Sequence[str]) -> int:
@@ -32,8 +32,7 @@ def main(argv: Sequence[str]) -> int:
 def _replay(arguments: ReplayArguments) -> None:
     if arguments.plot is not None:
         require_matplotlib()  # before the work, not after
-    site = SiteFile(arguments.anchors.absolute(), arguments.tag_height_m)
-    site()
+    site = load_site(arguments.anchors, arguments.tag_height_m)
     truth: Truth = {} if arguments.truth is None else read_truth(arguments.truth)
     replayed = replay(read_ranges(arguments.readings), site, arguments.graph)
     scored = score(replayed, truth, arguments.window)
@@ -43,12 +42,12 @@ def _replay(arguments: ReplayArguments) -> None:
         print(f"beam-rtls replay: no position has a truth: {_why(replayed, truth)}", file=sys.stderr)
     _write(arguments, replayed, scored)
     if arguments.plot is not None:
-        title = f"{site().name}: {arguments.readings.name}"
+        title = f"{site.name}: {arguments.readings.name}"
         plot(
             arguments.plot,
             title,
             table,
-            site=site(),
+            site=site,
             estimates=replayed.estimates,
             truth=truth,
             window=arguments.window,

@@ -45,7 +45,7 @@ exit code: 0 done, 1 a file or the replay failed, 2 called wrongly
 class ReplayArguments:
     """What ``beam-rtls replay`` was asked."""
 
-    anchors: Path
+    anchors: str
     tag_height_m: float | None
     readings: Path
     truth: Path | None

@@ -16,6 +16,8 @@ from pipeline.commands.run_arguments import RunArguments, parse
 from pipeline.flink import follow
 from pipeline.flink_rest import ENTRY_CLASS, Flink, FlinkError, jar_name
 from pipeline.kafka_client import UnsupportedPropertyError
+from pipeline.live_site import LiveSite
+from pipeline.map_files import whole_path
 from pipeline.preflight import PreflightError, preflight, require_service
 from pipeline.settings import FlinkSettings, PrismSettings
 from pipeline.site import SiteError, SiteFile
@@ -43,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
     """
     arguments = parse(argv)
     _configure_logging(arguments.log_level)
-    site = SiteFile(arguments.anchors.absolute(), arguments.tag_height_m)
+    site = LiveSite(SiteFile(whole_path(arguments.anchors), arguments.tag_height_m), arguments.map_poll_s)
     run = _on_prism if isinstance(arguments.settings.runner, PrismSettings) else _on_flink
     try:
         return run(site, arguments)
@@ -52,7 +54,7 @@ def main(argv: Sequence[str]) -> int:
         return 1
 
 
-def _on_prism(site: SiteFile, arguments: RunArguments) -> int:
+def _on_prism(site: LiveSite, arguments: RunArguments) -> int:
     prism = arguments.settings.runner
     assert isinstance(prism, PrismSettings)
     _check_site(site)
@@ -64,7 +66,7 @@ def _on_prism(site: SiteFile, arguments: RunArguments) -> int:
     return run_on_prism(site, arguments.settings, prism)
 
 
-def _on_flink(site: SiteFile, arguments: RunArguments) -> int:
+def _on_flink(site: LiveSite, arguments: RunArguments) -> int:
     flink = arguments.settings.runner
     assert isinstance(flink, FlinkSettings)
     if flink.output_jar is not None:
@@ -96,11 +98,11 @@ def _on_flink(site: SiteFile, arguments: RunArguments) -> int:
     return follow(cluster, job_id, stopped)
 
 
-def _write_jar(site: SiteFile, arguments: RunArguments, flink: FlinkSettings, output: Path) -> int:
+def _write_jar(site: LiveSite, arguments: RunArguments, flink: FlinkSettings, output: Path) -> int:
     """Write the job's jar. The map is on the workers, and where it is here as well, it is checked."""
-    if arguments.anchors.exists():
+    if Path(arguments.anchors).exists():
         _check_site(site)
-    elif arguments.anchors.is_absolute():
+    elif arguments.anchors == site.file.path:
         _LOG.warning("%s is not here and goes unchecked; the workers need it there", arguments.anchors)
     else:
         raise SiteError(f"{arguments.anchors} is not here; for a map that only the workers have, give its whole path")
@@ -109,7 +111,7 @@ def _write_jar(site: SiteFile, arguments: RunArguments, flink: FlinkSettings, ou
     return 0
 
 
-def _pack(site: SiteFile, arguments: RunArguments, flink: FlinkSettings, output: Path) -> None:
+def _pack(site: LiveSite, arguments: RunArguments, flink: FlinkSettings, output: Path) -> None:
     from pipeline.portable_jar import write_portable_jar  # noqa: PLC0415
 
     try:
@@ -127,9 +129,9 @@ def _interrupt() -> None:
     raise KeyboardInterrupt
 
 
-def _check_site(site: SiteFile) -> None:
-    loaded = site()
-    _LOG.info("site %s: %d anchors", loaded.name, len(loaded.anchors))
+def _check_site(site: LiveSite) -> None:
+    loaded = site.file.load()
+    _LOG.info("site %s: %d anchors, map version %s", loaded.name, len(loaded.anchors), loaded.version)
 
 
 def _load_meanwhile(module: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.commands.arguments import existing_file, new_parser, number, refuse_unknown_variables, server
 from pipeline.commands.flink_arguments import add_flink_master
-from pipeline.commands.graph_arguments import add_graph_arguments, add_site_arguments, graph_settings
+from pipeline.commands.graph_arguments import add_graph_arguments, add_live_site_arguments, graph_settings
 from pipeline.commands.kafka_arguments import add_kafka_arguments, kafka_settings
 from pipeline.commands.watch_arguments import add_watch_arguments, with_watches
 from pipeline.settings import MAX_PARALLELISM, RUNNERS, FlinkSettings, GraphSettings, PrismSettings, RunSettings
@@ -37,8 +37,9 @@ _FLINK_ONLY = ("java_jar", "parallelism", "savepoint", "output_jar", "detach")
 class RunArguments:
     """What ``beam-rtls run`` was asked."""
 
-    anchors: Path
+    anchors: str
     tag_height_m: float | None
+    map_poll_s: float
     log_level: int
     start_wait_s: float
     settings: RunSettings
@@ -56,6 +57,7 @@ def parse(argv: Sequence[str]) -> RunArguments:
     return RunArguments(
         anchors=given.anchors,
         tag_height_m=given.tag_height,
+        map_poll_s=given.map_poll,
         log_level=getattr(logging, given.log_level),
         start_wait_s=given.start_wait,
         settings=settings,
@@ -110,7 +112,7 @@ def new_argument_parser() -> argparse.ArgumentParser:
         "Each setting is a flag, a variable of the environment (in brackets below) or a line of the --config file.",
         _EXAMPLE,
     )
-    add_site_arguments(parser)
+    add_live_site_arguments(parser)
     add_kafka_arguments(parser)
     add_graph_arguments(parser)
     add_watch_arguments(parser)

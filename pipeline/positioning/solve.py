@@ -25,7 +25,29 @@ def solve(group: Group, site: Site, settings: SolverSettings) -> Solved:
     except UnsolvableError as unsolvable:
         return Solved(group.tag, readings, None, unsolvable.reason.value, unsolvable.detail)
     anchors = [readings[index].anchor for index in solution.refused]
-    return Solved(group.tag, readings, Fix(**{**solution._asdict(), "refused": anchors}), None, None)
+    fix = Fix(**{**solution._asdict(), "refused": anchors}, map_version=site.version)
+    return Solved(group.tag, readings, fix, None, None)
+
+
+def solve_known(group: Group, site: Site, settings: SolverSettings) -> list[Solved]:
+    """Do as :func:`solve` with the readings of anchors on the map, and refuse the others.
+
+    Those on no map are refused when they are decoded; the map may have changed since.
+    """
+    known, gone = parted(Solved(group.tag, group.readings, None, None, None), site)
+    solved = [] if known is None else [solve(Group(group.tag, known.readings), site, settings)]
+    return solved if gone is None else [*solved, gone]
+
+
+def parted(solved: Solved, site: Site) -> tuple[Solved | None, Solved | None]:
+    """Return a group without the readings of anchors that are not on the map, and those by themselves, refused."""
+    gone = [reading for reading in solved.readings if reading.anchor not in site.anchors]
+    if not gone:
+        return solved, None
+    detail = f"the anchor is not in version {site.version} of the site map, which came while the reading was under way"
+    refused_ones = Solved(solved.tag, gone, None, Reason.UNKNOWN_ANCHOR.value, detail)
+    known = [reading for reading in solved.readings if reading.anchor in site.anchors]
+    return (solved._replace(readings=known) if known else None), refused_ones
 
 
 def untracked(solved: Solved) -> Position | None:
@@ -51,6 +73,7 @@ def untracked(solved: Solved) -> Position | None:
         nis=None,
         nis_dof=0,
         refused=fix.refused,
+        map_version=fix.map_version,
         readings=solved.readings,
     )
 

@@ -57,7 +57,7 @@ class Tracker:
         self._model = settings.model(site)
         self._refused_weight = refused_weight(self._model)
         self._max_sigma_m = settings.max_sigma_m
-        self._site = site
+        self.site = site
         self._places = {anchor.id: _place(anchor, site) for anchor in site.anchors.values()}
         self._bias_sigmas_m = {
             anchor.id: max(self._model.bias_sigma_m, min(anchor.bias_sigma_m or 0.0, _MOST_BIAS_SIGMA_M))
@@ -68,8 +68,11 @@ class Tracker:
     def take(self, track: Track | None, solved: Solved) -> tuple[Track | None, Outcome]:
         """Take one group in; return the tag's track, None where it has none, and what the group gave.
 
+        The anchors of its readings are on the map, or it is refused because they are not.
         The track given is changed; after an exception it is of no use.
         """
+        if solved.reason == Reason.UNKNOWN_ANCHOR.value:
+            return track, unanswered(solved)
         if track is not None and self._fits_site(track):
             track.parted = self._parted(track, solved)
             if track.parted < _PART_FIXES:
@@ -82,7 +85,7 @@ class Tracker:
         """Whether the track was made for tags of the height that the site map now tells."""
         if self._heights_m is not None:
             return bool(track.state.cov[Z, Z] > 0.0)
-        return bool(track.state.cov[Z, Z] == 0.0 and track.state.mean[Z] == (self._site.tag_height_m or 0.0))
+        return bool(track.state.cov[Z, Z] == 0.0 and track.state.mean[Z] == (self.site.tag_height_m or 0.0))
 
     def _start(self, old: Track | None, solved: Solved, fix: Fix) -> tuple[Track, Outcome]:
         readings, heights_m = solved.readings, self._heights_m
@@ -179,7 +182,7 @@ class Tracker:
             at_us=track.at_us,
             x_m=float(mean[X]),
             y_m=float(mean[Y]),
-            z_m=float(mean[Z]) if is_solved_for_z else self._site.tag_height_m,
+            z_m=float(mean[Z]) if is_solved_for_z else self.site.tag_height_m,
             cov_xx_m2=cov_xx_m2,
             cov_xy_m2=cov_xy_m2,
             cov_yy_m2=cov_yy_m2,
@@ -189,6 +192,7 @@ class Tracker:
             **residuals._asdict(),
             gdop=None if solved.fix is None else solved.fix.gdop,
             refused=unused,
+            map_version=self.site.version,
             readings=solved.readings,
         )
 
@@ -196,7 +200,7 @@ class Tracker:
 def warm_up() -> None:
     """Compile the filter, or load it, so that the first group does not wait for that."""
     reading = Reading("", "", 1.0, 1, 1, False, False, False, 0, 0)  # noqa: FBT003
-    fix = Fix(1.0, 0.0, None, None, None, None, None, None, 1.0, ())
+    fix = Fix(1.0, 0.0, None, None, None, None, None, None, 1.0, (), "")
     tracker = Tracker(Site("", {"": Anchor("", 0.0, 0.0)}), TrackSettings())
     track, _ = tracker.take(None, Solved("", [reading], fix, None, None))
     tracker.take(track, Solved("", [reading], None, None, None))

@@ -15,11 +15,11 @@ from apache_beam.utils.timestamp import Timestamp
 from pipeline.graph import Ends, build
 from pipeline.model import KafkaRecord
 from pipeline.settings import GraphSettings
-from pipeline.site import SiteSource
+from pipeline.site import FixedSite, Site
 
 
 def run_bounded(
-    records: Iterable[KafkaRecord], site: SiteSource, settings: GraphSettings, positions: Path, rejected: Path
+    records: Iterable[KafkaRecord], site: Site, settings: GraphSettings, positions: Path, rejected: Path
 ) -> tuple[list[bytes], list[bytes]]:
     """Run the graph over records, in the order in which Kafka would give them, to its end.
 
@@ -35,7 +35,7 @@ def run_bounded(
     pipeline = beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions([]))
     nowhere = beam.Map(_let_go)
     ends = Ends(batch(records), batch(()), _append(positions), _append(rejected), nowhere, nowhere)
-    build(pipeline, ends, site, replace(settings, bounded=True, zones=None))
+    build(pipeline, ends, FixedSite(site), replace(settings, bounded=True, zones=None))
     pipeline.run().wait_until_finish()
     return positions.read_bytes().splitlines(), rejected.read_bytes().splitlines()
 

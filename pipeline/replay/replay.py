@@ -14,7 +14,7 @@ from pipeline.model import KafkaRecord
 from pipeline.replay.groups import group_all
 from pipeline.replay.log import EPOCH_US
 from pipeline.settings import GraphSettings
-from pipeline.site import SiteSource
+from pipeline.site import Site
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
 
@@ -56,12 +56,11 @@ class Replayed(NamedTuple):
     rounds: Sequence[Round]
 
 
-def replay(records: Sequence[KafkaRecord], site: SiteSource, settings: GraphSettings) -> Replayed:
+def replay(records: Sequence[KafkaRecord], site: Site, settings: GraphSettings) -> Replayed:
     """Run the graph over the records of a log (see ``pipeline.replay.log.read_ranges``), in the order given.
 
     Raises:
         RuntimeError: the graph failed, as with strict settings at the first unexpected error.
-        pipeline.site.SiteError: the site map cannot be used.
     """
     from pipeline.replay.engine import run_bounded  # noqa: PLC0415  (Beam takes seconds to load)
 
@@ -82,14 +81,14 @@ def replay(records: Sequence[KafkaRecord], site: SiteSource, settings: GraphSett
     )
 
 
-def _rounds(records: Iterable[KafkaRecord], site: SiteSource, settings: GraphSettings) -> list[Round]:
+def _rounds(records: Iterable[KafkaRecord], site: Site, settings: GraphSettings) -> list[Round]:
     rounds = [
         Round(
             group.tag,
             max(reading.measured_at_us for reading in group.readings) - EPOCH_US,
             frozenset(reading.offset for reading in group.readings),
         )
-        for group in group_all(records, site(), settings.grouping)
+        for group in group_all(records, site, settings.grouping)
     ]
     return sorted(rounds, key=lambda one: (one.time_us, one.tag))
 

@@ -8,11 +8,13 @@ from typing import Any
 
 import apache_beam as beam
 
+from pipeline.map_changes import MapReport
 from pipeline.model import KafkaRecord, Reading, Reason, Stage
 from pipeline.positioning.anchor_watch import AnchorWatchSettings
 from pipeline.site import SiteSource
 from pipeline.transforms.batches import Batched, Batches
 from pipeline.transforms.counters import Counters
+from pipeline.transforms.map_reports import MAP_REPORTS, MapReporter, Reports
 from pipeline.transforms.outputs import rejected, sort_out
 from pipeline.transforms.sightings import SIGHTINGS, SightingBatches, heard
 from pipeline.transforms.tag_groups import tag_group
@@ -28,45 +30,59 @@ class Decode(beam.PTransform):
     """``PCollection[KafkaRecord]`` to readings, sightings of anchors and rejections.
 
     Gives a dict: ``readings``, ``(tag group, packed readings)``, what one bundle held of a tag group being one element,
-    for the shuffle costs per element; ``sightings``, ``(site, packed sightings)``, likewise, none without a ``watch``;
-    and ``rejected``.
+    for the shuffle costs per element; ``sightings``, ``(SITE, packed sightings)``, likewise, none without a ``watch``;
+    ``map_reports``, ``(SITE, MapReport)``, what this worker says of the map's file; and ``rejected``.
     """
 
-    def __init__(self, site: SiteSource, watch: AnchorWatchSettings | None = None, *, strict: bool = False) -> None:
+    def __init__(
+        self,
+        site: SiteSource,
+        watch: AnchorWatchSettings | None = None,
+        reports: Reports | None = None,
+        *,
+        strict: bool = False,
+    ) -> None:
         super().__init__()
         self._site = site
         self._watch = watch
+        self._reports = reports
         self._strict = strict
 
     def expand(self, records: beam.PCollection[KafkaRecord]) -> dict[str, beam.PCollection[Any]]:
         """Apply the stage."""
-        decoding = DecodeFn(self._site, self._watch, strict=self._strict)
-        others = {SIGHTINGS: tuple[str, bytes]}
+        decoding = DecodeFn(self._site, self._watch, MapReporter(self._reports), strict=self._strict)
+        others = {SIGHTINGS: tuple[str, bytes], MAP_REPORTS: tuple[str, MapReport]}
         return sort_out(records, "Decode", decoding, READINGS, tuple[int, bytes], others=others)
 
 
 class DecodeFn(beam.DoFn):
     """See :class:`Decode`."""
 
-    def __init__(self, site: SiteSource, watch: AnchorWatchSettings | None, *, strict: bool) -> None:
+    def __init__(
+        self, site: SiteSource, watch: AnchorWatchSettings | None, reporter: MapReporter, *, strict: bool
+    ) -> None:
         super().__init__()
         self._site_source = site
         self._watch = watch
+        self._reporter = reporter
         self._strict = strict
         self._counters = Counters(Stage.DECODE)
 
     def setup(self) -> None:
         """Load the site map."""
-        self._site = self._site_source()
+        self._site_source()
 
     def start_bundle(self) -> None:
-        """Begin with nothing; what a failed bundle left is not this one's."""
+        """Begin with nothing, and the site map in force; what a failed bundle left is not this one's."""
+        self._site = self._site_source()
+        self._reporter.start_bundle()
         self._batches = Batches[Reading](_packed)
-        self._sightings = None if self._watch is None else SightingBatches(self._site.name, self._watch)
+        self._sightings = None if self._watch is None else SightingBatches(self._watch)
 
     def process(self, record: KafkaRecord) -> Iterator[Any]:
         """Decode one record; its readings leave with the bundle."""
         self._counters.add("records")
+        yield from self._reporter.due()
         try:
             decoded = decode(record, self._site)
         except Exception as error:

@@ -9,10 +9,12 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.utils.windowed_value import WindowedValue
 
+from pipeline.map_changes import MapReport
 from pipeline.model import KafkaRecord, Reason, Rejected, Stage
 from pipeline.positioning.anchor_watch import AnchorWatchSettings
 from pipeline.site import SiteSource
 from pipeline.transforms.counters import Counters
+from pipeline.transforms.map_reports import MAP_REPORTS, MapReporter, Reports
 from pipeline.transforms.outputs import rejected, sort_out
 from pipeline.transforms.sightings import SIGHTINGS, SightingBatches
 from pipeline.wire.decode import decode_heartbeat, refused_record
@@ -21,41 +23,49 @@ _LOG = logging.getLogger(__name__)
 
 
 class DecodeHeartbeats(beam.PTransform):
-    """``PCollection[KafkaRecord]`` to a dict of ``sightings``, ``(site, packed sightings)``, and ``rejected``."""
+    """``PCollection[KafkaRecord]`` to a dict of ``sightings``, ``map_reports`` and ``rejected``, all as in decode."""
 
-    def __init__(self, site: SiteSource, watch: AnchorWatchSettings, *, strict: bool = False) -> None:
+    def __init__(
+        self, site: SiteSource, watch: AnchorWatchSettings, reports: Reports | None = None, *, strict: bool = False
+    ) -> None:
         super().__init__()
         self._site = site
         self._watch = watch
+        self._reports = reports
         self._strict = strict
 
     def expand(self, records: beam.PCollection[KafkaRecord]) -> dict[str, beam.PCollection[Any]]:
         """Apply the stage."""
-        decoding = DecodeHeartbeatsFn(self._site, self._watch, strict=self._strict)
-        return sort_out(records, "Decode", decoding, SIGHTINGS, tuple[str, bytes])
+        decoding = DecodeHeartbeatsFn(self._site, self._watch, MapReporter(self._reports), strict=self._strict)
+        others = {MAP_REPORTS: tuple[str, MapReport]}
+        return sort_out(records, "Decode", decoding, SIGHTINGS, tuple[str, bytes], others=others)
 
 
 class DecodeHeartbeatsFn(beam.DoFn):
     """See :class:`DecodeHeartbeats`."""
 
-    def __init__(self, site: SiteSource, watch: AnchorWatchSettings, *, strict: bool) -> None:
+    def __init__(self, site: SiteSource, watch: AnchorWatchSettings, reporter: MapReporter, *, strict: bool) -> None:
         super().__init__()
         self._site_source = site
         self._watch = watch
+        self._reporter = reporter
         self._strict = strict
         self._counters = Counters(Stage.DECODE)
 
     def setup(self) -> None:
         """Load the site map."""
-        self._site = self._site_source()
+        self._site_source()
 
     def start_bundle(self) -> None:
-        """Begin with nothing; what a failed bundle left is not this one's."""
-        self._sightings = SightingBatches(self._site.name, self._watch)
+        """Begin with nothing, and the site map in force; what a failed bundle left is not this one's."""
+        self._site = self._site_source()
+        self._reporter.start_bundle()
+        self._sightings = SightingBatches(self._watch)
 
     def process(self, record: KafkaRecord) -> Iterator[Any]:
         """Decode one record; what it says leaves with the bundle."""
         self._counters.add("heartbeats")
+        yield from self._reporter.due()
         try:
             found = decode_heartbeat(record, self._site)
         except Exception as error:

@@ -75,7 +75,11 @@ class EncodeOmloxFn(beam.DoFn):
         self._counters = Counters(Stage.ENCODE)
 
     def setup(self) -> None:
-        """Load the site's name."""
+        """Load the site map."""
+        self._site_source()
+
+    def start_bundle(self) -> None:
+        """Take the site's name as it is now."""
         self._site = self._site_source().name
 
     def process(self, told: Position | Event) -> Iterator[Encoded]:

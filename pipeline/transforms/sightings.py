@@ -15,6 +15,8 @@ from pipeline.positioning.thinning import thinned
 from pipeline.wire.sightings import pack_sightings
 
 SIGHTINGS = "sightings"
+SITE = "site"
+"""The one key of what is watched of the site as a whole, whatever its map calls it."""
 MAX_SIGHTINGS = 1000
 """Sightings that leave together at the most, before they are thinned: bundles can be huge."""
 
@@ -22,8 +24,7 @@ MAX_SIGHTINGS = 1000
 class SightingBatches:
     """What one bundle heard of anchors: for a DoFn to gather, one or few elements a bundle."""
 
-    def __init__(self, site: str, settings: AnchorWatchSettings) -> None:
-        self._site = site
+    def __init__(self, settings: AnchorWatchSettings) -> None:
         self._settings = settings
         self._sightings: list[Sighting] = []
 
@@ -34,13 +35,13 @@ class SightingBatches:
             yield from self.rest()
 
     def rest(self) -> Iterator[WindowedValue]:
-        """Let all leave that is left: a pair of site and packed sightings, at the earliest time of them."""
+        """Let all leave that is left: a pair of ``SITE`` and packed sightings, at the earliest time of them."""
         if not self._sightings:
             return
         at = Timestamp(micros=min(one.kafka_time_us for one in self._sightings))
         packed = pack_sightings(thinned(self._sightings, self._settings))
         self._sightings = []
-        yield WindowedValue((self._site, packed), at, (GlobalWindow(),))
+        yield WindowedValue((SITE, packed), at, (GlobalWindow(),))
 
 
 def heard(batches: Iterable[WindowedValue]) -> Iterator[beam.pvalue.TaggedOutput]:

@@ -12,7 +12,7 @@ from apache_beam.transforms.userstate import TimerSpec, on_timer
 from apache_beam.utils.timestamp import Timestamp
 
 from pipeline.model import Position, Reason, Solved, Stage
-from pipeline.positioning.solve import refused
+from pipeline.positioning.solve import parted, refused
 from pipeline.positioning.track import Track
 from pipeline.positioning.track_settings import TrackSettings
 from pipeline.positioning.tracker import Outcome, Tracker
@@ -101,6 +101,12 @@ class TrackFn(beam.DoFn):
         self._tracker = Tracker(self._site_source(), self._settings)
         warm_up_filter()
 
+    def start_bundle(self) -> None:
+        """Take the site map in force for all of the bundle."""
+        site = self._site_source()
+        if site is not self._tracker.site:
+            self._tracker = Tracker(site, self._settings)
+
     def process(
         self,
         element: tuple[int, bytes],
@@ -115,8 +121,10 @@ class TrackFn(beam.DoFn):
         for tag, groups in by_tag.items():
             track = track_state.from_bytes(states.get(tag))
             for solved in groups:
-                track, outcome = self._take(track, solved)
-                yield from self._counted(outcome)
+                for part in parted(solved, self._tracker.site):
+                    if part is not None:
+                        track, outcome = self._take(track, part)
+                        yield from self._counted(outcome)
             if track is None:
                 states.forget(tag)
             else:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import apache_beam as beam
 
 from pipeline.model import Group, Reason, Solved, Stage
-from pipeline.positioning.solve import solve
+from pipeline.positioning.solve import solve_known
 from pipeline.positioning.trilateration import SolverSettings
 from pipeline.positioning.warm_up import warm_up_solver
 from pipeline.site import SiteSource
@@ -44,17 +44,22 @@ class TrilaterateFn(beam.DoFn):
 
     def setup(self) -> None:
         """Load the site map and the compiled solver."""
-        self._site = self._site_source()
+        self._site_source()
         warm_up_solver()
+
+    def start_bundle(self) -> None:
+        """Take the site map in force for all of the bundle."""
+        self._site = self._site_source()
 
     def process(self, group: Group) -> Iterator[Solved]:
         """Solve one group."""
         try:
-            solved = solve(group, self._site, self._settings)
+            solved = solve_known(group, self._site, self._settings)
         except Exception as error:
             if self._strict:
                 raise
             _LOG.exception("a group of tag %s could not be solved", group.tag)
-            solved = Solved(group.tag, group.readings, None, Reason.INTERNAL_ERROR.value, repr(error))
-        self._counters.add("fixes" if solved.fix else f"no_fix.{solved.reason}")
-        yield solved
+            solved = [Solved(group.tag, group.readings, None, Reason.INTERNAL_ERROR.value, repr(error))]
+        for one in solved:
+            self._counters.add("fixes" if one.fix else f"no_fix.{one.reason}")
+            yield one

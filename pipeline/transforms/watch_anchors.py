@@ -24,7 +24,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class WatchAnchors(beam.PTransform):
-    """``PCollection[(site, packed sightings)]`` to ``PCollection[Event]``."""
+    """``PCollection[(SITE, packed sightings)]`` to ``PCollection[Event]``."""
 
     def __init__(self, site: SiteSource, settings: AnchorWatchSettings, *, strict: bool = False) -> None:
         super().__init__()
@@ -67,6 +67,10 @@ class WatchAnchorsFn(beam.DoFn):
 
     def setup(self) -> None:
         """Load the site map."""
+        self._site_source()
+
+    def start_bundle(self) -> None:
+        """Take the site map in force for all of the bundle."""
         self._site = self._site_source()
 
     def process(
@@ -90,16 +94,11 @@ class WatchAnchorsFn(beam.DoFn):
     @on_timer(WATCH)
     def due(
         self,
-        key: str = beam.DoFn.KeyParam,
         now: Timestamp = beam.DoFn.TimestampParam,
         bag: Bag = beam.DoFn.StateParam(ANCHORS),  # noqa: B008
         timer: Any = beam.DoFn.TimerParam(WATCH),  # noqa: B008
     ) -> Iterator[Event]:
         """Tell what is due. A timer is a hint: it may come late, twice, or when there is nothing to do."""
-        if key != self._site.name:  # the map has another name now, and nothing is heard under this one
-            bag.clear()
-            timer.clear()
-            return
         watch = _read(bag)
         if not watch.start_us:
             return

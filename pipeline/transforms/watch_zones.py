@@ -85,8 +85,15 @@ class WatchZonesFn(beam.DoFn):
 
     def setup(self) -> None:
         """Load the site map's zones."""
+        self._site = self._site_source()
+        self._plan = self._new_plan()
+
+    def start_bundle(self) -> None:
+        """Take the site map in force for all of the bundle."""
         site = self._site_source()
-        self._plan = ZonePlan(site.zones, site.home_zones, self._settings)
+        if site is not self._site:
+            self._site = site
+            self._plan = self._new_plan()
 
     def process(
         self,
@@ -125,6 +132,9 @@ class WatchZonesFn(beam.DoFn):
             else:
                 self._keep(states, tag, watch)
         states.commit(timer)
+
+    def _new_plan(self) -> ZonePlan:
+        return ZonePlan(self._site.zones, self._site.home_zones, self._settings)
 
     def _take(self, watch: ZoneWatch, where: Whereabouts) -> tuple[ZoneWatch, list[Event]]:
         before = None if self._strict else watch.copy()

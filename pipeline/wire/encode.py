@@ -46,6 +46,7 @@ def encode_position(position: Position) -> tuple[bytes, bytes]:
         "nis": position.nis,
         "nis_dof": position.nis_dof,
         "fix_id": position.fix_id,
+        "map_version": position.map_version,
         "records": [[reading.partition, reading.offset] for reading in readings],
     }
     return position.tag.encode(), orjson.dumps(value)

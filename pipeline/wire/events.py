@@ -19,6 +19,7 @@ def encode_event(event: Event) -> tuple[bytes, bytes]:
         "tagid": event.tag,
         "zone": event.zone,
         "last_seen": None if event.last_seen_us is None else iso_utc(event.last_seen_us),
+        "map_version": event.map_version,
         "detail": event.detail,
     }
     return subject_of(event).encode(), orjson.dumps(value)

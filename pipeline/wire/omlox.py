@@ -52,6 +52,7 @@ def location(position: Position, site: str, sent_at_us: int) -> Object:
         "residual": position.residual_m,
         "gdop": position.gdop,
         "fix_id": position.fix_id,
+        "map_version": position.map_version,
     }
     return _known(
         position={"type": "Point", "coordinates": [position.x_m, position.y_m, *height]},

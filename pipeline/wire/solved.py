@@ -44,5 +44,6 @@ def _unpacked(group: state_pb2.SolvedGroup) -> Solved:
         residual_m=given.residual_m if given.HasField("residual_m") else None,
         gdop=given.gdop,
         refused=list(given.refused),
+        map_version=given.map_version,
     )
     return Solved(group.tag, unpack(group.readings), fix, None, None)

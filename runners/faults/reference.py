@@ -8,11 +8,11 @@ from pathlib import Path
 from pipeline.model import KafkaRecord
 from pipeline.replay.engine import run_bounded
 from pipeline.settings import GraphSettings
-from pipeline.site import SiteSource
+from pipeline.site import Site
 
 
 def reference(
-    records: Iterable[KafkaRecord], site: SiteSource, settings: GraphSettings, directory: Path
+    records: Iterable[KafkaRecord], site: Site, settings: GraphSettings, directory: Path
 ) -> tuple[list[bytes], list[bytes]]:
     """Return the values for ``out_data`` and for ``out_rejected`` that records, in the order of their offsets, define.
 

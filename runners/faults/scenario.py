@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pipeline.flink_rest import FlinkError
 from pipeline.model import KafkaRecord
 from pipeline.settings import GraphSettings
-from pipeline.site import SiteFile
+from pipeline.site import load_site
 from runners.faults.faults import Fault, now_ms
 from runners.faults.ledger import WRONG, Entry, Kind, Outcome, fix, rejection, settle
 from runners.faults.platform import Platform
@@ -132,7 +132,7 @@ def play(platform: Platform, faults: Sequence[Fault], dice: random.Random) -> Re
 def _expected(platform: Platform, records: Sequence[KafkaRecord]) -> list[Outcome]:
     from runners.faults.reference import reference  # noqa: PLC0415  (Beam takes seconds to load)
 
-    site = SiteFile(platform.layout.site.absolute(), None)
+    site = load_site(platform.layout.site)
     positions, rejected = reference(records, site, GraphSettings(strict=True), platform.directory)
     return [*map(fix, positions), *map(rejection, rejected)]
 

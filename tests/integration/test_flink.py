@@ -14,7 +14,7 @@ from confluent_kafka import Message
 
 from pipeline.flink_rest import ENTRY_CLASS, Flink
 from pipeline.settings import GraphSettings
-from pipeline.site import SiteFile
+from pipeline.site import load_site
 from runners.direct.broker import Broker
 from runners.faults.reference import reference
 from runners.faults.tap import kafka_record
@@ -57,7 +57,7 @@ def test_stopped_with_a_savepoint_and_resumed_wider_loses_and_doubles_nothing(
     data = read_topic(topics.data, lambda found: len(found) >= caused(simulator)["records"], 30)
     settings = GraphSettings(data_topic=topics.data, strict=True)
     records = [kafka_record(message) for message in data]
-    expected_positions, expected_rejected = reference(records, SiteFile(DEMO), settings, tmp_path)
+    expected_positions, expected_rejected = reference(records, load_site(DEMO), settings, tmp_path)
     positions = read_topic(topics.positions, lambda found: len(found) >= len(expected_positions), 90, settle_s=3)
     rejected = read_topic(topics.rejected, lambda found: len(found) >= len(expected_rejected), 90, settle_s=1)
     assert values(positions) == Counter(expected_positions)

@@ -1,0 +1,108 @@
+"""The files of a site map: on a disk, or on any file system that Beam knows, such as ``gs://`` or ``s3://``."""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+VERSION_DIGITS = 12
+"""Hex digits that name a version of a map."""
+
+Read = Callable[[str], bytes]
+"""Returns what a file holds, or raises an OSError."""
+
+
+def read_bytes(path: str) -> bytes:
+    """Return what a file holds.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if "://" not in path:
+        return Path(path).read_bytes()
+    from apache_beam.io.filesystem import BeamIOError  # noqa: PLC0415  (a local map needs no Beam)
+    from apache_beam.io.filesystems import FileSystems  # noqa: PLC0415
+
+    try:
+        with FileSystems.open(path) as file:
+            return bytes(file.read())
+    except (BeamIOError, ValueError) as error:  # a ValueError for a scheme that nothing here knows
+        raise OSError(str(error)) from error
+
+
+def whole_path(path: str) -> str:
+    """Return a path as others than this process will find it."""
+    return path if "://" in path else str(Path(path).absolute())
+
+
+def beside(path: str, name: str) -> str:
+    """Return the path of a file that another, in the same folder, names."""
+    if "://" in name or "://" not in path:
+        return name if "://" in name else str(Path(path).parent / name)
+    return posixpath.join(posixpath.dirname(path), name)
+
+
+class MapFiles:
+    """What one look at a map has read: each file once, so that what is made of it is of one moment."""
+
+    def __init__(self, read: Read = read_bytes) -> None:
+        self._read = read
+        self._found: dict[str, bytes | OSError] = {}
+
+    @classmethod
+    def look(cls, paths: Iterable[str], read: Read = read_bytes) -> MapFiles:
+        """Return what files hold now."""
+        files = cls(read)
+        for path in paths:
+            files.find(path)
+        return files
+
+    def read(self, path: str) -> bytes:
+        """Return what a file holds, or held when it was first asked for.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        found = self.find(path)
+        if isinstance(found, OSError):
+            raise found
+        return found
+
+    def find(self, path: str) -> bytes | OSError:
+        """Return what :meth:`read` returns or raises."""
+        if path not in self._found:
+            try:
+                self._found[path] = self._read(path)
+            except OSError as error:
+                self._found[path] = error
+        return self._found[path]
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """What was read, in that order."""
+        return tuple(self._found)
+
+    @property
+    def contents(self) -> Mapping[str, bytes]:
+        """What the files hold, of those that could be read."""
+        return {path: found for path, found in self._found.items() if isinstance(found, bytes)}
+
+    @property
+    def version(self) -> str:
+        """The first digits of SHA-256 over all that was read; of a map in one file, those that sha256sum prints."""
+        digest = hashlib.sha256()
+        for found in self._found.values():
+            digest.update(found if isinstance(found, bytes) else str(found).encode())
+        return digest.hexdigest()[:VERSION_DIGITS]
+
+    def says_the_same(self, other: MapFiles) -> bool:
+        """Whether two looks found the same files with the same content, or the same reason why there is none."""
+        return {path: _told(found) for path, found in self._found.items()} == {
+            path: _told(found) for path, found in other._found.items()
+        }
+
+
+def _told(found: bytes | OSError) -> bytes | str:
+    return found if isinstance(found, bytes) else str(found)

@@ -1,0 +1,42 @@
+"""What a worker says of the site map's file, told by the stages that records come in through."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import apache_beam as beam
+
+from pipeline.map_changes import MapReport
+from pipeline.transforms.sightings import SITE
+
+MAP_REPORTS = "map_reports"
+_AGAIN_S = 10.0
+"""A report is given once more after this time: the bundle that it was given with may have failed."""
+
+Reports = Callable[[], MapReport]
+"""Returns what became of the map's file last."""
+
+
+class MapReporter:
+    """Says once a change, and every few seconds, what became of the map's file. For one DoFn."""
+
+    def __init__(self, reports: Reports | None) -> None:
+        self._reports = reports
+        self._told: MapReport | None = None
+        self._told_s = 0.0
+        self._due: MapReport | None = None
+
+    def start_bundle(self) -> None:
+        """See whether there is something to say."""
+        if self._reports is None:
+            return
+        report, now_s = self._reports(), time.monotonic()
+        if report is not self._told or now_s - self._told_s > _AGAIN_S:
+            self._due, self._told, self._told_s = report, report, now_s
+
+    def due(self) -> Iterator[beam.pvalue.TaggedOutput]:
+        """Say it, beside a DoFn's main output and with the time of the element at hand."""
+        if self._due is not None:
+            yield beam.pvalue.TaggedOutput(MAP_REPORTS, (SITE, self._due))
+            self._due = None

@@ -1,0 +1,80 @@
+"""Stage watch map: what the workers say of the site map's file to events. Stateful, one key a site."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+import apache_beam as beam
+from apache_beam.coders import BytesCoder, RowCoder, registry
+from apache_beam.transforms.userstate import BagStateSpec
+
+from pipeline.events import Event
+from pipeline.map_changes import MapChanges, MapReport
+from pipeline.transforms.events import EventCounters
+from pipeline.wire.state_pb2 import MapChangesState
+
+registry.register_coder(MapReport, RowCoder)
+
+
+class WatchMap(beam.PTransform):
+    """``PCollection[(SITE, MapReport)]`` to ``PCollection[Event]``."""
+
+    def expand(self, reports: beam.PCollection[tuple[str, MapReport]]) -> beam.PCollection[Event]:
+        """Apply the stage."""
+        return reports | "Watch" >> beam.ParDo(WatchMapFn()).with_output_types(Event)
+
+
+class Bag(Protocol):
+    """What of Beam's bag state is used."""
+
+    def read(self) -> Iterable[bytes]:
+        """Iterate over the entries."""
+
+    def add(self, entry: bytes) -> None:
+        """Append an entry."""
+
+    def clear(self) -> None:
+        """Remove all entries."""
+
+
+class WatchMapFn(beam.DoFn):
+    """See :class:`WatchMap`."""
+
+    TOLD = BagStateSpec("told", BytesCoder())
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._counters = EventCounters("watch_map")
+
+    def process(
+        self,
+        element: tuple[str, MapReport],
+        bag: Bag = beam.DoFn.StateParam(TOLD),  # noqa: B008
+    ) -> Iterator[Event]:
+        """Take one report in."""
+        changes = from_bytes(b"".join(bag.read()))
+        before = to_bytes(changes)
+        events = changes.take(MapReport(*element[1]))
+        after = to_bytes(changes)
+        if after != before:
+            bag.clear()
+            bag.add(after)
+        yield from self._counters.counted(events)
+
+
+def to_bytes(changes: MapChanges) -> bytes:
+    """Return the state as bytes, which outlive the program; equal states give equal bytes."""
+    state = MapChangesState(
+        version=changes.version,
+        is_refused=changes.is_refused,
+        seen_at_us=changes.seen_at_us,
+        count=changes.count,
+    )
+    return state.SerializeToString()
+
+
+def from_bytes(data: bytes) -> MapChanges:
+    """Return the state that :func:`to_bytes` wrote; no bytes are a map of which nothing was told."""
+    state = MapChangesState.FromString(data)
+    return MapChanges(state.version, state.is_refused, state.seen_at_us, state.count)
