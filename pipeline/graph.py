@@ -41,7 +41,8 @@ class Ends:
 def build(pipeline: beam.Pipeline, ends: Ends, site: SiteSource, settings: GraphSettings) -> None:
     """Add the dataflow to a pipeline.
 
-    The labels are an interface: a savepoint finds its state by them.
+    The labels are an interface: a savepoint finds its state by them. What flows into a stateful stage flows into
+    nothing else: Beam tells stages with one input apart by a number, which changes from one submission to the next.
     """
     strict = settings.strict
     if settings.bounded:
@@ -49,7 +50,8 @@ def build(pipeline: beam.Pipeline, ends: Ends, site: SiteSource, settings: Graph
     reports = site.report if isinstance(site, LiveSite) else None
     records = pipeline | "Readings" >> ends.readings
 
-    decoded = records | "Decode" >> decode.Decode(site, settings.anchor_watch, reports, strict=strict)
+    given_besides = decode.Besides(settings.anchor_watch, reports, tags=settings.tag_watch is not None)
+    decoded = records | "Decode" >> decode.Decode(site, given_besides, strict=strict)
     grouped = decoded[decode.READINGS] | "Group" >> group.GroupReadings(settings.grouping, strict=strict)
     solved = grouped[group.GROUPS] | "Trilaterate" >> Trilaterate(site, settings.solver, strict=strict)
     placed = solved | _placing(site, settings)
@@ -77,7 +79,7 @@ def build(pipeline: beam.Pipeline, ends: Ends, site: SiteSource, settings: Graph
         _ = of_anchors | "Deaths" >> EncodeDeaths() | "WriteDeaths" >> ends.deaths
         events.append(of_anchors)
     if settings.tag_watch is not None:
-        heard = (decoded[decode.READINGS], *events)
+        heard = (decoded[decode.WATCHED], *events)
         events.append(heard | "WatchTags" >> WatchTags(settings.tag_watch, strict=strict))
     if settings.zones is not None:
         watching = WatchZones(site, settings.zones, bounded=settings.bounded, strict=strict)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import pytest
+from apache_beam.portability.api import beam_runner_api_pb2 as beam_model
+from apache_beam.portability.common_urns import primitives
 
 from pipeline.graph import build
 from pipeline.live_site import LiveSite
@@ -579,6 +581,7 @@ def test_labels_and_coders_are_an_interface(settings: GraphSettings) -> None:
         "Decode/Decode/ParDo(DecodeFn)": "TupleCoder[VarIntCoder, BytesCoder]",
         "Decode/Decode/ParDo(DecodeFn) rejected": "RowCoder",
         "Decode/Decode/ParDo(DecodeFn) sightings": sightings,
+        "Decode/Decode/ParDo(DecodeFn) watched": batches,
         "DecodeHeartbeats/Decode/ParDo(DecodeHeartbeatsFn)": sightings,
         "DecodeHeartbeats/Decode/ParDo(DecodeHeartbeatsFn) rejected": "RowCoder",
         "Sightings": sightings,
@@ -609,3 +612,30 @@ def test_labels_and_coders_are_an_interface(settings: GraphSettings) -> None:
         "RejectedHeartbeats/Encode": pairs,
         "RejectedOfAll": pairs,
     }
+
+
+def keeps_state(step: beam_model.PTransform) -> bool:
+    if step.spec.urn != primitives.PAR_DO.urn:
+        return False
+    payload = beam_model.ParDoPayload.FromString(step.spec.payload)
+    return bool(payload.state_specs or payload.timer_family_specs)
+
+
+@pytest.mark.parametrize("settings", [UNTRACKED, TRACKED], ids=["untracked", "tracked"])
+def test_what_flows_into_a_stage_with_state_flows_into_nothing_else(settings: GraphSettings) -> None:
+    """Of two stages with one input Flink may take one for the other in a savepoint, and state is lost in silence."""
+    pipeline = engine(FN_API)
+    build(pipeline, ends(batch(blink(0.0)), nothing, nothing), lambda: DEMO, settings)
+    steps = [step for step in pipeline.to_runner_api().components.transforms.values() if not step.subtransforms]
+    takers: dict[str, set[str]] = defaultdict(set)
+    for step in steps:
+        for collection in step.inputs.values():
+            takers[collection].add(step.unique_name)
+    found = {
+        step.unique_name: takers[collection]
+        for step in steps
+        if keeps_state(step)
+        for collection in step.inputs.values()
+    }
+    assert found == {name: {name} for name in found}
+    assert len(found) == (5 if settings.track else 4)

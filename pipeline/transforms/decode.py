@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
@@ -22,49 +23,56 @@ from pipeline.wire.decode import Decoded, decode, refused_record
 from pipeline.wire.readings import pack
 
 READINGS = "readings"
+WATCHED = "watched"
+"""The readings once more, for the tag watch: what flows into a stateful stage may flow into nothing else."""
 
 _LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Besides:
+    """What the stage gives besides readings and rejections, each where somebody takes it."""
+
+    anchors: AnchorWatchSettings | None = None
+    """How the anchor watch thins its sightings; None: there is none."""
+    reports: Reports | None = None
+    """What says what became of the site map's file; None: it is not followed."""
+    tags: bool = False
+    """Whether there is a tag watch."""
+
+
+NOTHING_BESIDES = Besides()
 
 
 class Decode(beam.PTransform):
     """``PCollection[KafkaRecord]`` to readings, sightings of anchors and rejections.
 
     Gives a dict: ``readings``, ``(tag group, packed readings)``, what one bundle held of a tag group being one element,
-    for the shuffle costs per element; ``sightings``, ``(SITE, packed sightings)``, likewise, none without a ``watch``;
-    ``map_reports``, ``(SITE, MapReport)``, what this worker says of the map's file; and ``rejected``.
+    for the shuffle costs per element; ``watched``, the same once more, for the tag watch; ``sightings``,
+    ``(SITE, packed sightings)``, likewise; ``map_reports``, ``(SITE, MapReport)``; and ``rejected``.
     """
 
-    def __init__(
-        self,
-        site: SiteSource,
-        watch: AnchorWatchSettings | None = None,
-        reports: Reports | None = None,
-        *,
-        strict: bool = False,
-    ) -> None:
+    def __init__(self, site: SiteSource, besides: Besides = NOTHING_BESIDES, *, strict: bool = False) -> None:
         super().__init__()
         self._site = site
-        self._watch = watch
-        self._reports = reports
+        self._besides = besides
         self._strict = strict
 
     def expand(self, records: beam.PCollection[KafkaRecord]) -> dict[str, beam.PCollection[Any]]:
         """Apply the stage."""
-        decoding = DecodeFn(self._site, self._watch, MapReporter(self._reports), strict=self._strict)
-        others = {SIGHTINGS: tuple[str, bytes], MAP_REPORTS: tuple[str, MapReport]}
+        decoding = DecodeFn(self._site, self._besides, strict=self._strict)
+        others = {WATCHED: tuple[int, bytes], SIGHTINGS: tuple[str, bytes], MAP_REPORTS: tuple[str, MapReport]}
         return sort_out(records, "Decode", decoding, READINGS, tuple[int, bytes], others=others)
 
 
 class DecodeFn(beam.DoFn):
     """See :class:`Decode`."""
 
-    def __init__(
-        self, site: SiteSource, watch: AnchorWatchSettings | None, reporter: MapReporter, *, strict: bool
-    ) -> None:
+    def __init__(self, site: SiteSource, besides: Besides, *, strict: bool) -> None:
         super().__init__()
         self._site_source = site
-        self._watch = watch
-        self._reporter = reporter
+        self._besides = besides
+        self._reporter = MapReporter(besides.reports)
         self._strict = strict
         self._counters = Counters(Stage.DECODE)
 
@@ -77,7 +85,8 @@ class DecodeFn(beam.DoFn):
         self._site = self._site_source()
         self._reporter.start_bundle()
         self._batches = Batches[Reading](_packed)
-        self._sightings = None if self._watch is None else SightingBatches(self._watch)
+        anchors = self._besides.anchors
+        self._sightings = None if anchors is None else SightingBatches(anchors)
 
     def process(self, record: KafkaRecord) -> Iterator[Any]:
         """Decode one record; its readings leave with the bundle."""
@@ -101,15 +110,22 @@ class DecodeFn(beam.DoFn):
             self._counters.rejected(refusal.reason)
             yield rejected(refusal)
         for reading in decoded.readings:
-            yield from self._batches.add(tag_group(reading.tag), reading, reading.kafka_time_us)
+            yield from self._given(self._batches.add(tag_group(reading.tag), reading, reading.kafka_time_us))
         if self._sightings is not None and decoded.sighting is not None:
             yield from heard(self._sightings.add(decoded.sighting))
 
     def finish_bundle(self) -> Iterator[Batched | beam.pvalue.TaggedOutput]:
         """Send on what the bundle held."""
-        yield from self._batches.rest()
+        yield from self._given(self._batches.rest())
         if self._sightings is not None:
             yield from heard(self._sightings.rest())
+
+    def _given(self, batches: Iterable[Batched]) -> Iterator[Batched | beam.pvalue.TaggedOutput]:
+        """Return batches as they leave: for the grouping, and for the tag watch where there is one."""
+        for batch in batches:
+            yield batch
+            if self._besides.tags:
+                yield beam.pvalue.TaggedOutput(WATCHED, batch)
 
 
 def _packed(readings: list[Reading]) -> bytes:
