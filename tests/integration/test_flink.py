@@ -49,7 +49,8 @@ def test_stopped_with_a_savepoint_and_resumed_wider_loses_and_doubles_nothing(
     run = run_on_flink(DEMO, "--parallelism=1")
     read_topic(topics.positions, lambda found: len(found) >= 60, 90, check=run.check)
 
-    savepoint = run_on_flink.command("stop", "--with-savepoint")["savepoint"]
+    stopped = run_on_flink.command("stop", "--with-savepoint")
+    savepoint = stopped["savepoint"]
     assert run.wait(30) == 0
     resumed = run_on_flink.command("resume", f"--from={savepoint}", "--parallelism=2")["job_id"]
     assert simulator.wait(90) == 0
@@ -62,8 +63,9 @@ def test_stopped_with_a_savepoint_and_resumed_wider_loses_and_doubles_nothing(
     rejected = read_topic(topics.rejected, lambda found: len(found) >= len(expected_rejected), 90, settle_s=1)
     assert values(positions) == Counter(expected_positions)
     assert values(rejected) == Counter(expected_rejected)
-    vertices = run_on_flink.flink.vertices(resumed)
-    assert {vertex["parallelism"] for vertex in vertices} == {2}
+    before, after = (run_on_flink.flink.vertices(job) for job in (stopped["job_id"], resumed))
+    assert {vertex["parallelism"] for vertex in after} == {2}
+    assert {vertex["id"] for vertex in after} == {vertex["id"] for vertex in before}  # by these it finds its state
 
 
 def test_resumed_with_changed_code_outside_the_stateful_stage(
