@@ -13,6 +13,7 @@ from pipeline.settings import GraphSettings
 from pipeline.site import SiteSource
 from pipeline.transforms import decode, encode, group
 from pipeline.transforms.decode_heartbeats import DecodeHeartbeats
+from pipeline.transforms.encode_omlox import EncodeFenceEvents, EncodeLocations
 from pipeline.transforms.events import EncodeDeaths, EncodeSiteEvents
 from pipeline.transforms.map_reports import MAP_REPORTS
 from pipeline.transforms.outputs import POSITIONS, REJECTED
@@ -36,6 +37,10 @@ class Ends:
     rejected: beam.PTransform
     deaths: beam.PTransform
     events: beam.PTransform
+    locations: beam.PTransform | None = None
+    """For positions as omlox Locations; None: nobody takes them."""
+    fence_events: beam.PTransform | None = None
+    """For entries and exits as omlox FenceEvents; None: nobody takes them."""
 
 
 def build(pipeline: beam.Pipeline, ends: Ends, site: SiteSource, settings: GraphSettings) -> None:
@@ -58,6 +63,8 @@ def build(pipeline: beam.Pipeline, ends: Ends, site: SiteSource, settings: Graph
 
     encoded = placed[POSITIONS] | "Positions" >> encode.EncodePositions(strict=strict)
     _ = encoded[POSITIONS] | "WritePositions" >> ends.positions
+    if ends.locations is not None:
+        _ = placed[POSITIONS] | "Locations" >> EncodeLocations(site, strict=strict) | "WriteLocations" >> ends.locations
 
     refused = [
         tuple(stage[REJECTED] for stage in (decoded, grouped, placed, encoded))
@@ -83,7 +90,11 @@ def build(pipeline: beam.Pipeline, ends: Ends, site: SiteSource, settings: Graph
         events.append(heard | "WatchTags" >> WatchTags(settings.tag_watch, strict=strict))
     if settings.zones is not None:
         watching = WatchZones(site, settings.zones, bounded=settings.bounded, strict=strict)
-        events.append(placed[POSITIONS] | "WatchZones" >> watching)
+        of_zones = placed[POSITIONS] | "WatchZones" >> watching
+        events.append(of_zones)
+        if ends.fence_events is not None:
+            fence_events = of_zones | "FenceEvents" >> EncodeFenceEvents(site, strict=strict)
+            _ = fence_events | "WriteFenceEvents" >> ends.fence_events
     if reports is not None:
         events.append(tuple(of_map) | "MapReports" >> beam.Flatten() | "WatchMap" >> WatchMap())
     if events:

@@ -37,6 +37,7 @@ def expansion_on_flink(java_jar: Path) -> JavaJarExpansionService:
 
 def kafka_ends(settings: KafkaSettings, expansion_service: ExpansionService) -> Ends:
     """Return source and sinks on Kafka. Whether KafkaIO reads natively or as an SDF, the expansion service decides."""
+    locations, fence_events = settings.omlox_locations_topic, settings.omlox_fence_events_topic
     return Ends(
         readings=ReadRecords(settings, settings.data_topic, expansion_service),
         heartbeats=ReadRecords(settings, settings.alive_topic, expansion_service),
@@ -44,6 +45,8 @@ def kafka_ends(settings: KafkaSettings, expansion_service: ExpansionService) -> 
         rejected=WriteRecords(settings, settings.rejected_topic, expansion_service),
         deaths=WriteRecords(settings, settings.out_alive_topic, expansion_service),
         events=WriteRecords(settings, settings.events_topic, expansion_service),
+        locations=None if locations is None else WriteRecords(settings, locations, expansion_service),
+        fence_events=None if fence_events is None else WriteRecords(settings, fence_events, expansion_service),
     )
 
 

@@ -39,6 +39,8 @@ RESERVED_PROPERTIES = {
 class KafkaSettings:
     """Where readings and heartbeats come from and all else goes. Properties are those of Kafka's Java client.
 
+    What an omlox hub takes goes to topics of its own, where they are given.
+
     Raises:
         ValueError: a name is empty, a topic is used twice, or a property is one that this pipeline has to set itself.
     """
@@ -53,6 +55,8 @@ class KafkaSettings:
     rejected_topic: str = "out_rejected"
     out_alive_topic: str = "out_alive"
     events_topic: str = "site_events"
+    omlox_locations_topic: str | None = None
+    omlox_fence_events_topic: str | None = None
     properties: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     output_properties: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -65,9 +69,11 @@ class KafkaSettings:
             "rejected topic": self.rejected_topic,
             "out-alive topic": self.out_alive_topic,
             "events topic": self.events_topic,
+            "omlox locations topic": self.omlox_locations_topic,
+            "omlox fence events topic": self.omlox_fence_events_topic,
         }
         for what, name in names.items():
-            if not name.strip():
+            if name is not None and not name.strip():
                 raise ValueError(f"the {what} is empty; expected a name")
         sides = [self.inputs, self.outputs]
         if self.output_bootstrap_servers == self.bootstrap_servers:
@@ -87,7 +93,9 @@ class KafkaSettings:
     @property
     def outputs(self) -> tuple[str, ...]:
         """The topics that are written."""
-        return self.positions_topic, self.rejected_topic, self.out_alive_topic, self.events_topic
+        omlox = (self.omlox_locations_topic, self.omlox_fence_events_topic)
+        always = (self.positions_topic, self.rejected_topic, self.out_alive_topic, self.events_topic)
+        return *always, *(topic for topic in omlox if topic is not None)
 
     def consumer_config(self) -> dict[str, str]:
         """Return the configuration of KafkaIO's consumer.

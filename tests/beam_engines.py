@@ -82,6 +82,9 @@ class Told:
 
     deaths: Callable[[list[dict[str, Any]]], None] = nothing
     events: Callable[[list[dict[str, Any]]], None] = nothing
+    locations: Callable[[list[dict[str, Any]]], None] | None = None
+    fence_events: Callable[[list[dict[str, Any]]], None] | None = None
+    """None: nobody takes them."""
 
 
 NOT_ASKED = Told(anything, anything)
@@ -102,6 +105,8 @@ def ends(
         rejected=Check(rejected),
         deaths=Check(told.deaths),
         events=Check(told.events),
+        locations=told.locations and Check(told.locations),
+        fence_events=told.fence_events and Check(told.fence_events),
     )
 
 

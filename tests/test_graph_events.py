@@ -20,6 +20,7 @@ from pipeline.zones import Zone
 from tests.beam_engines import BUNDLE_BASED, FN_API, Told, anything, nothing, run_graph, stream
 from tests.readings import DEMO, record, us
 from tests.test_graph import PLACE, at_place, blink
+from tests.test_wire_omlox import check as check_omlox
 
 Values = list[dict[str, Any]]
 SQUARE = (((0.0, 0.0), (5.0, 0.0), (5.0, 5.0), (0.0, 5.0)),)
@@ -141,6 +142,29 @@ def test_a_tag_enters_a_zone(name: str) -> None:
         site=WITH_ZONE,
         told=Told(nothing, told([("zone_entry", "dock")], "zone")),
     )
+
+
+@pytest.mark.parametrize("name", [FN_API, BUNDLE_BASED])
+def test_an_omlox_hub_is_told_positions_and_entries(name: str) -> None:
+    records = [one for second in range(5) for one in blink(float(second), first_offset=3 * second)]
+    run_graph(
+        name,
+        batch(records) if name == FN_API else stream(*([few] for few in records), 10.0),
+        positions=at_place(5),
+        rejected=nothing,
+        settings=replace(STRICT, anchor_watch=None, tag_watch=None),
+        site=WITH_ZONE,
+        told=Told(anything, anything, of_schema("Location", 5), of_schema("FenceEvent", 1)),
+    )
+
+
+def of_schema(name: str, count: int) -> Callable[[Values], None]:
+    def check(values: Values) -> None:
+        assert len(values) == count
+        for value in values:
+            check_omlox(value, name)
+
+    return check
 
 
 def test_heartbeats_that_cannot_be_used_are_rejected_and_name_their_topic() -> None:

@@ -16,6 +16,7 @@ from pipeline.live_site import LiveSite
 from pipeline.positioning.anchor_watch import AnchorWatchSettings
 from pipeline.positioning.rounds import GroupingMode
 from pipeline.positioning.tag_watch import TagWatchSettings
+from pipeline.positioning.zone_border import Certainty
 from pipeline.positioning.zone_watch import ZoneWatchSettings
 from pipeline.settings import FlinkSettings, PrismSettings
 from pipeline.site import SiteFile
@@ -47,8 +48,19 @@ def test_all_is_watched_unless_switched_off() -> None:
     assert graph.graph.anchor_watch == AnchorWatchSettings(anchor_timeout_us=5_000_000)
     assert graph.graph.tag_watch == TagWatchSettings(tag_timeout_us=20_000_000)
     assert graph.graph.zones == ZoneWatchSettings(position_delay_us=2_500_000)
+    more = given("--outage-window=3", "--skew-limit=2", "--skew-window=30", "--zone-certainty=0.99").settings.graph
+    assert more.anchor_watch == AnchorWatchSettings(
+        outage_window_us=3_000_000, skew_limit_us=2_000_000, skew_window_us=30_000_000
+    )
+    assert more.zones == ZoneWatchSettings(Certainty(0.99, 0.01))
     off = given("--anchor-watch=off", "--tag-watch=off", "--zone-watch=off", "--anchor-timeout=99").settings.graph
     assert (off.anchor_watch, off.tag_watch, off.zones) == (None, None, None)
+
+
+def test_what_an_omlox_hub_takes_has_topics_of_its_own_where_they_are_given() -> None:
+    assert given().settings.kafka.outputs == ("out_data", "out_rejected", "out_alive", "site_events")
+    omlox = given("--omlox-locations-topic=locations", "--omlox-fence-events-topic=fence_events").settings.kafka
+    assert omlox.outputs[-2:] == ("locations", "fence_events")
 
 
 def test_a_flag_wins_over_the_environment_and_that_over_the_file(
@@ -87,6 +99,9 @@ def test_a_flag_wins_over_the_environment_and_that_over_the_file(
         (["--alive-topic", "out_alive"], "one topic is given twice"),
         (["--events-topic", "out_alive"], "one topic is given twice"),
         (["--events-topic", " "], "the events topic is empty"),
+        (["--omlox-locations-topic", "out_data"], "one topic is given twice"),
+        (["--omlox-fence-events-topic", ""], "the omlox fence events topic is empty"),
+        (["--zone-certainty", "0.5"], "expected a number above 0.5"),
         (["--anchor-timeout", "0"], "expected a number of at least 0.001"),
         (["--anchor-timeout", "56"], "the tag timeout is 60 s; expected at least 61 s"),
         (["--zone-watch", "maybe"], "invalid choice: 'maybe'"),

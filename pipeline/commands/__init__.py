@@ -18,6 +18,7 @@ COMMANDS = {
     "simulate": "publish what real anchors would publish, or write it to a log",
     "replay": "run the pipeline over a log of ranges, and score it against the truth",
     "calibrate": "estimate anchor biases from a log, and write them into a copy of the site map",
+    "fences": "print the zones of a site map as an omlox hub takes them",
     "check": "say what is wrong with a site map, line by line",
 }
 

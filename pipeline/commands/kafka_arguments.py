@@ -45,6 +45,9 @@ def add_kafka_arguments(parser: argparse.ArgumentParser) -> None:
     kafka.add_argument(
         "--events-topic", metavar="NAME", default="site_events", help="what happens to anchors and tags, out"
     )
+    for name, text in (("locations", "positions as omlox Locations"), ("fence-events", "entries and exits likewise")):
+        flag = f"--omlox-{name}-topic"
+        kafka.add_argument(flag, metavar="NAME", help=f"{text}, for an omlox hub; none where not given")
     for prefix, file, single in (
         ("", "properties file for the Kafka client", "one property, in place of the file's; repeatable"),
         ("output-", "likewise for the output; the input's where the output has none", "likewise for the output"),
@@ -82,6 +85,8 @@ def kafka_settings(given: argparse.Namespace) -> KafkaSettings:
         rejected_topic=given.rejected_topic,
         out_alive_topic=given.out_alive_topic,
         events_topic=given.events_topic,
+        omlox_locations_topic=given.omlox_locations_topic,
+        omlox_fence_events_topic=given.omlox_fence_events_topic,
         properties=MappingProxyType(properties),
         output_properties=MappingProxyType(output_properties),
     )

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pipeline.commands.arguments import number
 from pipeline.positioning.anchor_watch import AnchorWatchSettings
 from pipeline.positioning.tag_watch import TagWatchSettings
+from pipeline.positioning.zone_border import Certainty
 from pipeline.positioning.zone_watch import ZoneWatchSettings
 from pipeline.settings import GraphSettings
 
@@ -23,12 +24,27 @@ def add_watch_arguments(parser: argparse.ArgumentParser) -> None:
         ("--zone-watch", "tell which tags enter and leave the zones of the map"),
     ):
         watches.add_argument(flag, choices=_ON_OFF, default="on", help=text)
+    anchors = AnchorWatchSettings()
     for flag, default_us, text in (
-        ("--anchor-timeout", AnchorWatchSettings().anchor_timeout_us, "an anchor silent for longer is dead"),
+        ("--anchor-timeout", anchors.anchor_timeout_us, "an anchor silent for longer is dead"),
+        (
+            "--outage-window",
+            anchors.outage_window_us,
+            "all anchors silent within this time: an outage, and none is dead",
+        ),
+        ("--skew-limit", anchors.skew_limit_us, "an anchor's clock further than this from Kafka's is skewed"),
+        ("--skew-window", anchors.skew_window_us, "its least delayed record of so long a time is what counts"),
         ("--tag-timeout", TagWatchSettings().tag_timeout_us, "a tag silent for longer is away"),
     ):
         limits = number(at_least=0.001, at_most=86400)
         watches.add_argument(flag, type=limits, default=default_us / 1e6, metavar="S", help=text)
+    watches.add_argument(
+        "--zone-certainty",
+        type=number(above=0.5, at_most=0.999999),
+        default=Certainty().enter_probability,
+        metavar="P",
+        help="how probable it has to be that a tag is inside a zone to have entered it, or outside to have left it",
+    )
 
 
 def with_watches(settings: GraphSettings, given: argparse.Namespace) -> GraphSettings:
@@ -39,11 +55,19 @@ def with_watches(settings: GraphSettings, given: argparse.Namespace) -> GraphSet
     """
     bounds = settings.grouping
     delay_us = bounds.round_wait_us + bounds.max_reading_age_us
-    anchors = AnchorWatchSettings(anchor_timeout_us=round(given.anchor_timeout * 1e6))
+    anchors = AnchorWatchSettings(
+        anchor_timeout_us=round(given.anchor_timeout * 1e6),
+        outage_window_us=round(given.outage_window * 1e6),
+        skew_limit_us=round(given.skew_limit * 1e6),
+        skew_window_us=round(given.skew_window * 1e6),
+    )
+    certainty = Certainty(
+        enter_probability=given.zone_certainty, leave_probability=round(1.0 - given.zone_certainty, 9)
+    )
     tags = TagWatchSettings(tag_timeout_us=round(given.tag_timeout * 1e6))
     return replace(
         settings,
         anchor_watch=anchors if given.anchor_watch == "on" else None,
         tag_watch=tags if given.tag_watch == "on" else None,
-        zones=ZoneWatchSettings(position_delay_us=delay_us) if given.zone_watch == "on" else None,
+        zones=ZoneWatchSettings(certainty, position_delay_us=delay_us) if given.zone_watch == "on" else None,
     )

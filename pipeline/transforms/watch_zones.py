@@ -46,20 +46,27 @@ class WatchZones(beam.PTransform):
         watching = WatchZonesFn(self._site, self._settings, bounded=self._bounded, strict=self._strict)
         return (
             positions
-            | "Gather" >> beam.ParDo(GatherFn()).with_output_types(tuple[int, bytes])
+            | "Gather" >> beam.ParDo(GatherFn(self._site)).with_output_types(tuple[int, bytes])
             | "Watch" >> beam.ParDo(watching).with_output_types(Event)
         )
 
 
 class GatherFn(beam.DoFn):
-    """Gather what one bundle holds of a tag group into one element."""
+    """Gather what one bundle holds of a tag group into one element; nothing as long as the map has no zones."""
+
+    def __init__(self, site: SiteSource) -> None:
+        super().__init__()
+        self._site_source = site
 
     def start_bundle(self) -> None:
         """Begin with no places; what a failed bundle left is not this one's."""
+        self._has_zones = bool(self._site_source().zones)
         self._batches = Batches[Whereabouts](pack_whereabouts)
 
     def process(self, position: Position) -> Iterator[Batched]:
         """Take one position in; it leaves with the bundle."""
+        if not self._has_zones:
+            return
         where = whereabouts(position)
         yield from self._batches.add(tag_group(where.tag), where, where.kafka_time_us)
 

@@ -7,9 +7,6 @@ labels:
   {{- toYaml . | nindent 2 }}
   {{- end }}
 {{- $annotations := dict }}
-{{- if and .Values.site.map .Values.site.restartOnChange }}
-{{- $_ := set $annotations "beam-rtls/site" (sha256sum .Values.site.map) }}
-{{- end }}
 {{- if .Values.kafka.properties }}
 {{- $_ := set $annotations "beam-rtls/kafka-properties" (sha256sum .Values.kafka.properties) }}
 {{- end }}
