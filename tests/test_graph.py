@@ -576,7 +576,6 @@ def test_labels_and_coders_are_an_interface(settings: GraphSettings) -> None:
     assert (WatchZonesFn.STAYS.name, WatchZonesFn.ZONES.name) == ("stays", "ts-zones")
     pairs = "TupleCoder[BytesCoder, BytesCoder]"
     sightings, batches = "TupleCoder[StrUtf8Coder, BytesCoder]", "TupleCoder[VarIntCoder, BytesCoder]"
-    reports = "TupleCoder[StrUtf8Coder, RowCoder]"
     assert coders == {
         "Decode/Decode/ParDo(DecodeFn)": "TupleCoder[VarIntCoder, BytesCoder]",
         "Decode/Decode/ParDo(DecodeFn) rejected": "RowCoder",
@@ -585,9 +584,9 @@ def test_labels_and_coders_are_an_interface(settings: GraphSettings) -> None:
         "DecodeHeartbeats/Decode/ParDo(DecodeHeartbeatsFn)": sightings,
         "DecodeHeartbeats/Decode/ParDo(DecodeHeartbeatsFn) rejected": "RowCoder",
         "Sightings": sightings,
-        "Decode/Decode/ParDo(DecodeFn) map_reports": reports,
-        "DecodeHeartbeats/Decode/ParDo(DecodeHeartbeatsFn) map_reports": reports,
-        "MapReports": reports,
+        "Decode/Decode/ParDo(DecodeFn) map_reports": sightings,
+        "DecodeHeartbeats/Decode/ParDo(DecodeHeartbeatsFn) map_reports": sightings,
+        "MapReports": sightings,
         "WatchMap/Watch": "RowCoder",
         "WatchAnchors/Watch": "RowCoder",
         "WatchTags/Readings": batches,

@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "map_changes": {"events"},
     "map_copy": {"map_files"},
     "live_site": {"map_changes", "map_copy", "map_files", "site"},
-    "wire": {"model", "site", "events", "tag_identity", "zones"},
+    "wire": {"map_changes", "model", "site", "events", "tag_identity", "zones"},
     "positioning": {"model", "site", "events", "zones"},
     "simulation": {"site"},
     "transforms": {"map_changes", "model", "site", "wire", "positioning", "events", "zones"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import apache_beam as beam
+import pytest
 from apache_beam.testing.util import assert_that
 
 from pipeline.events import Event
@@ -12,6 +13,7 @@ from pipeline.map_changes import MapChanges, MapReport
 from pipeline.transforms.map_reports import MapReporter
 from pipeline.transforms.sightings import SITE
 from pipeline.transforms.watch_map import WatchMap, from_bytes, to_bytes
+from pipeline.wire.map_reports import pack_report, unpack_report
 from tests.beam_engines import BUNDLE_BASED, FN_API, engine
 
 SAMPLE = MapChanges("0123456789ab", is_refused=True, seen_at_us=7, count=2)
@@ -69,6 +71,11 @@ def test_told_again_after_a_crash_it_has_the_same_name_and_another_time_round_an
     assert len(set(names)) == len(names) == 3
 
 
+@pytest.mark.parametrize("fault", [None, "", "map.yaml:6: x is far"])
+def test_a_report_comes_back_as_it_was(fault: str | None) -> None:
+    assert unpack_report(pack_report(report("v1", 7, fault))) == report("v1", 7, fault)
+
+
 def test_golden_bytes() -> None:
     assert to_bytes(SAMPLE).hex() == GOLDEN
     assert from_bytes(bytes.fromhex(GOLDEN)) == SAMPLE
@@ -78,12 +85,12 @@ def test_golden_bytes() -> None:
 def test_a_worker_says_a_thing_once_and_says_the_next() -> None:
     said = [report("v1", 1)]
     reporter = MapReporter(lambda: said[-1])
-    for expected in ([(SITE, said[0])], []):
+    for expected in ([(SITE, pack_report(said[0]))], []):
         reporter.start_bundle()
         assert [one.value for _ in range(2) for one in reporter.due()] == expected
     said.append(report("v2", 2))
     reporter.start_bundle()
-    assert [one.value for one in reporter.due()] == [(SITE, said[1])]
+    assert [one.value for one in reporter.due()] == [(SITE, pack_report(said[1]))]
 
 
 def test_a_map_that_is_not_followed_is_not_spoken_of() -> None:
@@ -99,7 +106,7 @@ def test_on_fn_api_runner_all_workers_reports_give_one_event_a_change() -> None:
         with engine(name) as pipeline:
             events = (
                 pipeline
-                | beam.Create([(SITE, one) for one in reports]).with_output_types(tuple[str, MapReport])
+                | beam.Create([(SITE, pack_report(one)) for one in reports]).with_output_types(tuple[str, bytes])
                 | WatchMap()
             )
             assert_that(events, one_change)

@@ -9,7 +9,6 @@ from typing import Any
 
 import apache_beam as beam
 
-from pipeline.map_changes import MapReport
 from pipeline.model import KafkaRecord, Reading, Reason, Stage
 from pipeline.positioning.anchor_watch import AnchorWatchSettings
 from pipeline.site import SiteSource
@@ -49,7 +48,7 @@ class Decode(beam.PTransform):
 
     Gives a dict: ``readings``, ``(tag group, packed readings)``, what one bundle held of a tag group being one element,
     for the shuffle costs per element; ``watched``, the same once more, for the tag watch; ``sightings``,
-    ``(SITE, packed sightings)``, likewise; ``map_reports``, ``(SITE, MapReport)``; and ``rejected``.
+    ``(SITE, packed sightings)``, likewise; ``map_reports``, ``(SITE, packed report)``; and ``rejected``.
     """
 
     def __init__(self, site: SiteSource, besides: Besides = NOTHING_BESIDES, *, strict: bool = False) -> None:
@@ -61,7 +60,7 @@ class Decode(beam.PTransform):
     def expand(self, records: beam.PCollection[KafkaRecord]) -> dict[str, beam.PCollection[Any]]:
         """Apply the stage."""
         decoding = DecodeFn(self._site, self._besides, strict=self._strict)
-        others = {WATCHED: tuple[int, bytes], SIGHTINGS: tuple[str, bytes], MAP_REPORTS: tuple[str, MapReport]}
+        others = {WATCHED: tuple[int, bytes], SIGHTINGS: tuple[str, bytes], MAP_REPORTS: tuple[str, bytes]}
         return sort_out(records, "Decode", decoding, READINGS, tuple[int, bytes], others=others)
 
 

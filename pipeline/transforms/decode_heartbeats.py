@@ -9,7 +9,6 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.utils.windowed_value import WindowedValue
 
-from pipeline.map_changes import MapReport
 from pipeline.model import KafkaRecord, Reason, Rejected, Stage
 from pipeline.positioning.anchor_watch import AnchorWatchSettings
 from pipeline.site import SiteSource
@@ -37,7 +36,7 @@ class DecodeHeartbeats(beam.PTransform):
     def expand(self, records: beam.PCollection[KafkaRecord]) -> dict[str, beam.PCollection[Any]]:
         """Apply the stage."""
         decoding = DecodeHeartbeatsFn(self._site, self._watch, MapReporter(self._reports), strict=self._strict)
-        others = {MAP_REPORTS: tuple[str, MapReport]}
+        others = {MAP_REPORTS: tuple[str, bytes]}
         return sort_out(records, "Decode", decoding, SIGHTINGS, tuple[str, bytes], others=others)
 
 

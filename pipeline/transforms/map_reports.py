@@ -9,6 +9,7 @@ import apache_beam as beam
 
 from pipeline.map_changes import MapReport
 from pipeline.transforms.sightings import SITE
+from pipeline.wire.map_reports import pack_report
 
 MAP_REPORTS = "map_reports"
 _AGAIN_S = 10.0
@@ -38,5 +39,5 @@ class MapReporter:
     def due(self) -> Iterator[beam.pvalue.TaggedOutput]:
         """Say it, beside a DoFn's main output and with the time of the element at hand."""
         if self._due is not None:
-            yield beam.pvalue.TaggedOutput(MAP_REPORTS, (SITE, self._due))
+            yield beam.pvalue.TaggedOutput(MAP_REPORTS, (SITE, pack_report(self._due)))
             self._due = None

@@ -6,21 +6,20 @@ from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 import apache_beam as beam
-from apache_beam.coders import BytesCoder, RowCoder, registry
+from apache_beam.coders import BytesCoder
 from apache_beam.transforms.userstate import BagStateSpec
 
 from pipeline.events import Event
-from pipeline.map_changes import MapChanges, MapReport
+from pipeline.map_changes import MapChanges
 from pipeline.transforms.events import EventCounters
+from pipeline.wire.map_reports import unpack_report
 from pipeline.wire.state_pb2 import MapChangesState
-
-registry.register_coder(MapReport, RowCoder)
 
 
 class WatchMap(beam.PTransform):
-    """``PCollection[(SITE, MapReport)]`` to ``PCollection[Event]``."""
+    """``PCollection[(SITE, packed report)]`` to ``PCollection[Event]``."""
 
-    def expand(self, reports: beam.PCollection[tuple[str, MapReport]]) -> beam.PCollection[Event]:
+    def expand(self, reports: beam.PCollection[tuple[str, bytes]]) -> beam.PCollection[Event]:
         """Apply the stage."""
         return reports | "Watch" >> beam.ParDo(WatchMapFn()).with_output_types(Event)
 
@@ -49,13 +48,13 @@ class WatchMapFn(beam.DoFn):
 
     def process(
         self,
-        element: tuple[str, MapReport],
+        element: tuple[str, bytes],
         bag: Bag = beam.DoFn.StateParam(TOLD),  # noqa: B008
     ) -> Iterator[Event]:
         """Take one report in."""
         changes = from_bytes(b"".join(bag.read()))
         before = to_bytes(changes)
-        events = changes.take(MapReport(*element[1]))
+        events = changes.take(unpack_report(element[1]))
         after = to_bytes(changes)
         if after != before:
             bag.clear()
