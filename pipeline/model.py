@@ -142,13 +142,12 @@ class Reason(str, enum.Enum):
 
 
 class Stage(str, enum.Enum):
-    """The stage that rejected, or counts."""
+    """The stage that rejected."""
 
     DECODE = "decode"
     GROUP = "group"
     TRILATERATE = "trilaterate"
     TRACK = "track"
-    ZONES = "zones"
     ENCODE = "encode"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ from pipeline.replay.engine import batch
 from pipeline.settings import GraphSettings
 from pipeline.site import Anchor, Site, SiteFile
 from pipeline.transforms.group import GroupFn
+from pipeline.transforms.metric_names import NAMESPACE, all_names
 from pipeline.transforms.outputs import POSITIONS, REJECTED
 from pipeline.transforms.track import Memory, Tracked, TrackFn
 from pipeline.transforms.watch_anchors import WatchAnchorsFn
@@ -271,8 +273,8 @@ def test_an_unexpected_error_in_a_timer_costs_the_round_and_no_more(monkeypatch:
 @pytest.mark.parametrize(
     ("settings", "of_the_last_stages"),
     [
-        (UNTRACKED, {"trilaterate.rejected.too_few_anchors": 1}),
-        (TRACKED, {"track.positions": 1, "track.rejected.too_few_anchors": 1}),
+        (UNTRACKED, {"untracked.in": 2, "untracked.out": 1, "untracked.rejected.too_few_anchors": 1}),
+        (TRACKED, {"track.in": 2, "track.out": 1, "track.rejected.too_few_anchors": 1}),
     ],
     ids=["untracked", "tracked"],
 )
@@ -285,19 +287,36 @@ def test_counters_tell_what_happened(settings: GraphSettings, of_the_last_stages
         rejected=reasons({"undecodable": 1, "duplicate": 3, "too_few_anchors": 1}),
         settings=settings,
     )
-    counters = {metric.key.metric.name: metric.committed for metric in result.metrics().query()["counters"]}
-    assert {name: count for name, count in counters.items() if count and "." in name} == {
-        "decode.records": 8,
-        "decode.readings": 7,
+    counters = {
+        metric.key.metric.name: metric.committed
+        for metric in result.metrics().query()["counters"]
+        if metric.key.metric.namespace == NAMESPACE
+    }
+    assert counters.keys() <= set(all_names())
+    measured = re.compile(r".*\.(solve_us|latency_ms)\..*")
+    assert {name: count for name, count in counters.items() if count and not measured.fullmatch(name)} == {
+        "decode.in": 8,
+        "decode.out": 7,
         "decode.time_replaced": 1,
         "decode.rejected.undecodable": 1,
-        "group.groups": 2,
+        "group.in": 7,
+        "group.out": 2,
         "group.rejected.duplicate": 3,
-        "trilaterate.fixes": 1,
+        **{f"group.group_size.le_{bound}": 1 for bound in (1, 2)},
+        **{f"group.group_size.le_{bound}": 2 for bound in (3, 4, 6, 10, "inf")},
+        "group.group_size.sum": 4,
+        "trilaterate.in": 2,
+        "trilaterate.out": 1,
         "trilaterate.no_fix.too_few_anchors": 1,
         **of_the_last_stages,
-        "encode.positions": 1,
+        "encode.in": 1,
+        "encode.out": 1,
+        "encode_rejections.in": 5,
+        "encode_rejections.out": 5,
+        "watch_zones.in": 1,
     }
+    assert counters["trilaterate.solve_us.le_inf"] == 2
+    assert counters["encode.latency_ms.le_inf"] == 1
 
 
 def on_site_file(path: Path, change: Callable[[Path], object]) -> None:

@@ -248,7 +248,7 @@ def test_on_an_engine_a_timer_tells_the_exit_of_a_tag_that_falls_silent() -> Non
 
 def test_omlox_stages_name_the_site_and_tell_the_time_they_are_given() -> None:
     site = replace(SITE, name="hall")
-    locations = EncodeOmloxFn(lambda: site, locations_at(lambda: us(2.0)), strict=True)
+    locations = EncodeOmloxFn("encode_locations", lambda: site, locations_at(lambda: us(2.0)), strict=True)
     locations.setup()
     locations.start_bundle()
     ((key, value),) = locations.process(WALK[0])
@@ -259,7 +259,10 @@ def test_omlox_stages_name_the_site_and_tell_the_time_they_are_given() -> None:
 
 def test_a_position_that_cannot_be_told_to_omlox_is_counted_or_stops() -> None:
     broken = WALK[0]._replace(x_m=object())  # type: ignore[arg-type]
-    calm, strict = (EncodeOmloxFn(lambda: SITE, locations_at(lambda: 0), strict=strict) for strict in (False, True))
+    calm, strict = (
+        EncodeOmloxFn("encode_locations", lambda: SITE, locations_at(lambda: 0), strict=strict)
+        for strict in (False, True)
+    )
     for fn in (calm, strict):
         fn.setup()
         fn.start_bundle()

@@ -9,12 +9,12 @@ from typing import Any
 
 import apache_beam as beam
 
-from pipeline.model import KafkaRecord, Reading, Reason, Stage
+from pipeline.model import KafkaRecord, Reading, Reason
 from pipeline.positioning.anchor_watch import AnchorWatchSettings
 from pipeline.site import SiteSource
 from pipeline.transforms.batches import Batched, Batches
-from pipeline.transforms.counters import Counters
 from pipeline.transforms.map_reports import MAP_REPORTS, MapReporter, Reports
+from pipeline.transforms.metrics import MeteredFn
 from pipeline.transforms.outputs import rejected, sort_out
 from pipeline.transforms.sightings import SIGHTINGS, SightingBatches, heard
 from pipeline.transforms.tag_groups import tag_group
@@ -64,16 +64,15 @@ class Decode(beam.PTransform):
         return sort_out(records, "Decode", decoding, READINGS, tuple[int, bytes], others=others)
 
 
-class DecodeFn(beam.DoFn):
+class DecodeFn(MeteredFn):
     """See :class:`Decode`."""
 
     def __init__(self, site: SiteSource, besides: Besides, *, strict: bool) -> None:
-        super().__init__()
+        super().__init__("decode")
         self._site_source = site
         self._besides = besides
         self._reporter = MapReporter(besides.reports)
         self._strict = strict
-        self._counters = Counters(Stage.DECODE)
 
     def setup(self) -> None:
         """Load the site map."""
@@ -81,6 +80,7 @@ class DecodeFn(beam.DoFn):
 
     def start_bundle(self) -> None:
         """Begin with nothing, and the site map in force; what a failed bundle left is not this one's."""
+        super().start_bundle()
         self._site = self._site_source()
         self._reporter.start_bundle()
         self._batches = Batches[Reading](_packed)
@@ -89,7 +89,7 @@ class DecodeFn(beam.DoFn):
 
     def process(self, record: KafkaRecord) -> Iterator[Any]:
         """Decode one record; its readings leave with the bundle."""
-        self._counters.add("records")
+        self._metrics.add("in")
         yield from self._reporter.due()
         try:
             decoded = decode(record, self._site)
@@ -97,16 +97,18 @@ class DecodeFn(beam.DoFn):
             if self._strict:
                 raise
             _LOG.exception("record %d of partition %d could not be decoded", record.offset, record.partition)
-            self._counters.rejected(Reason.INTERNAL_ERROR.value)
+            self._metrics.internal_error()
+            self._metrics.rejected(Reason.INTERNAL_ERROR.value)
             yield rejected(refused_record(record, Reason.INTERNAL_ERROR, repr(error)))
         else:
             yield from self._sorted_out(decoded)
 
     def _sorted_out(self, decoded: Decoded) -> Iterator[Any]:
-        self._counters.add("readings", len(decoded.readings))
-        self._counters.add("time_replaced", int(decoded.time_replaced))
+        self._metrics.add("out", len(decoded.readings))
+        if decoded.time_replaced:
+            self._metrics.add("time_replaced")
         for refusal in decoded.rejected:
-            self._counters.rejected(refusal.reason)
+            self._metrics.rejected(refusal.reason)
             yield rejected(refusal)
         for reading in decoded.readings:
             yield from self._given(self._batches.add(tag_group(reading.tag), reading, reading.kafka_time_us))
@@ -115,6 +117,7 @@ class DecodeFn(beam.DoFn):
 
     def finish_bundle(self) -> Iterator[Batched | beam.pvalue.TaggedOutput]:
         """Send on what the bundle held."""
+        super().finish_bundle()
         yield from self._given(self._batches.rest())
         if self._sightings is not None:
             yield from heard(self._sightings.rest())

@@ -9,11 +9,11 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.utils.windowed_value import WindowedValue
 
-from pipeline.model import KafkaRecord, Reason, Rejected, Stage
+from pipeline.model import KafkaRecord, Reason, Rejected
 from pipeline.positioning.anchor_watch import AnchorWatchSettings
 from pipeline.site import SiteSource
-from pipeline.transforms.counters import Counters
 from pipeline.transforms.map_reports import MAP_REPORTS, MapReporter, Reports
+from pipeline.transforms.metrics import MeteredFn
 from pipeline.transforms.outputs import rejected, sort_out
 from pipeline.transforms.sightings import SIGHTINGS, SightingBatches
 from pipeline.wire.decode import decode_heartbeat, refused_record
@@ -40,16 +40,15 @@ class DecodeHeartbeats(beam.PTransform):
         return sort_out(records, "Decode", decoding, SIGHTINGS, tuple[str, bytes], others=others)
 
 
-class DecodeHeartbeatsFn(beam.DoFn):
+class DecodeHeartbeatsFn(MeteredFn):
     """See :class:`DecodeHeartbeats`."""
 
     def __init__(self, site: SiteSource, watch: AnchorWatchSettings, reporter: MapReporter, *, strict: bool) -> None:
-        super().__init__()
+        super().__init__("decode_heartbeats")
         self._site_source = site
         self._watch = watch
         self._reporter = reporter
         self._strict = strict
-        self._counters = Counters(Stage.DECODE)
 
     def setup(self) -> None:
         """Load the site map."""
@@ -57,13 +56,14 @@ class DecodeHeartbeatsFn(beam.DoFn):
 
     def start_bundle(self) -> None:
         """Begin with nothing, and the site map in force; what a failed bundle left is not this one's."""
+        super().start_bundle()
         self._site = self._site_source()
         self._reporter.start_bundle()
         self._sightings = SightingBatches(self._watch)
 
     def process(self, record: KafkaRecord) -> Iterator[Any]:
         """Decode one record; what it says leaves with the bundle."""
-        self._counters.add("heartbeats")
+        self._metrics.add("in")
         yield from self._reporter.due()
         try:
             found = decode_heartbeat(record, self._site)
@@ -71,13 +71,16 @@ class DecodeHeartbeatsFn(beam.DoFn):
             if self._strict:
                 raise
             _LOG.exception("heartbeat %d of partition %d could not be decoded", record.offset, record.partition)
+            self._metrics.internal_error()
             found = refused_record(record, Reason.INTERNAL_ERROR, repr(error))
         if isinstance(found, Rejected):
-            self._counters.rejected(found.reason)
+            self._metrics.rejected(found.reason)
             yield rejected(found)
         else:
+            self._metrics.add("out")
             yield from self._sightings.add(found)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         """Send on what the bundle held."""
+        super().finish_bundle()
         yield from self._sightings.rest()

@@ -9,7 +9,9 @@ from typing import Any
 import apache_beam as beam
 
 from pipeline.model import Position, Reason, Rejected, Stage
-from pipeline.transforms.counters import Counters
+from pipeline.transforms.clock import Clock, wall_clock_us
+from pipeline.transforms.metric_names import LATENCY_MS, RESIDUAL_MM
+from pipeline.transforms.metrics import EachFn, MeteredFn
 from pipeline.transforms.outputs import POSITIONS, rejected, sort_out
 from pipeline.wire.encode import encode_position, encode_rejected
 
@@ -19,37 +21,48 @@ _LOG = logging.getLogger(__name__)
 class EncodePositions(beam.PTransform):
     """``PCollection[Position]`` to a dict of ``positions``, the keys and values of ``out_data``, and ``rejected``."""
 
-    def __init__(self, *, strict: bool = False) -> None:
+    def __init__(self, *, clock: Clock = wall_clock_us, strict: bool = False) -> None:
         super().__init__()
+        self._clock = clock
         self._strict = strict
 
     def expand(self, positions: beam.PCollection[Position]) -> dict[str, beam.PCollection[Any]]:
         """Apply the stage."""
-        return sort_out(positions, "Encode", EncodeFn(strict=self._strict), POSITIONS, tuple[bytes, bytes])
+        encoding = EncodeFn(self._clock, strict=self._strict)
+        return sort_out(positions, "Encode", encoding, POSITIONS, tuple[bytes, bytes])
 
 
-class EncodeFn(beam.DoFn):
+class EncodeFn(MeteredFn):
     """See :class:`EncodePositions`."""
 
-    def __init__(self, *, strict: bool) -> None:
-        super().__init__()
+    def __init__(self, clock: Clock, *, strict: bool) -> None:
+        super().__init__("encode")
+        self._clock = clock
         self._strict = strict
-        self._counters = Counters(Stage.ENCODE)
 
     def process(self, position: Position) -> Iterator[Any]:
         """Encode one position."""
+        self._metrics.add("in")
         try:
             encoded = encode_position(position)
         except Exception as error:
             if self._strict:
                 raise
             _LOG.exception("position %s of tag %s could not be encoded", position.fix_id, position.tag)
+            self._metrics.internal_error()
             for reading in position.readings:
-                self._counters.rejected(Reason.INTERNAL_ERROR.value)
+                self._metrics.rejected(Reason.INTERNAL_ERROR.value)
                 yield rejected(Rejected.of(reading, Reason.INTERNAL_ERROR, Stage.ENCODE, repr(error)))
         else:
-            self._counters.add("positions")
+            self._measure(position)
             yield encoded
+
+    def _measure(self, position: Position) -> None:
+        self._metrics.add("out")
+        heard_us = max([reading.kafka_time_us for reading in position.readings])
+        self._metrics.observe(LATENCY_MS, (self._clock() - heard_us) // 1000)
+        if position.residual_m is not None:
+            self._metrics.observe(RESIDUAL_MM, round(position.residual_m * 1000))
 
 
 class EncodeRejected(beam.PTransform):
@@ -61,4 +74,6 @@ class EncodeRejected(beam.PTransform):
 
     def expand(self, records: beam.PCollection[Rejected]) -> beam.PCollection[tuple[bytes, bytes]]:
         """Apply the stage."""
-        return records | "Encode" >> beam.Map(encode_rejected, topic=self._topic).with_output_types(tuple[bytes, bytes])
+        topic = self._topic
+        encoding = EachFn("encode_rejections", lambda record: [encode_rejected(record, topic=topic)])
+        return records | "Encode" >> beam.ParDo(encoding).with_output_types(tuple[bytes, bytes])

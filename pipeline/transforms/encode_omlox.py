@@ -1,35 +1,28 @@
 """Stages encode locations and encode fence events: positions and events to what an omlox hub takes.
 
-Here, at the edge of the pipeline, and nowhere else a wall clock is read: ``timestamp_sent`` is the time of output. Who
-encodes a position once more, after a crash, tells a later time; all else comes out alike.
+Here, at the edge of the pipeline, and nowhere else a wall clock gets into what is sent: ``timestamp_sent`` is the time
+of output. Who encodes a position once more, after a crash, tells a later time; all else comes out alike.
 """
 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import apache_beam as beam
 
 from pipeline.events import Event
-from pipeline.model import Position, Stage
+from pipeline.model import Position
 from pipeline.site import SiteSource
-from pipeline.transforms.counters import Counters
+from pipeline.transforms.clock import Clock, wall_clock_us
+from pipeline.transforms.metrics import MeteredFn
 from pipeline.wire.omlox import encode_fence_event, encode_location
 
-Clock = Callable[[], int]
-"""Tells the time, microseconds since 1970."""
 Encoded = tuple[bytes, bytes]
 Encode = Callable[[Any, str], Encoded | None]
 
 _LOG = logging.getLogger(__name__)
-
-
-def wall_clock_us() -> int:
-    """Return this machine's time, microseconds since 1970."""
-    return time.time_ns() // 1000
 
 
 def locations_at(clock: Clock) -> Encode:
@@ -45,7 +38,7 @@ class EncodeLocations(beam.PTransform):
 
     def __init__(self, site: SiteSource, *, clock: Clock = wall_clock_us, strict: bool = False) -> None:
         super().__init__()
-        self._fn = EncodeOmloxFn(site, locations_at(clock), strict=strict)
+        self._fn = EncodeOmloxFn("encode_locations", site, locations_at(clock), strict=strict)
 
     def expand(self, positions: beam.PCollection[Position]) -> beam.PCollection[Encoded]:
         """Apply the stage."""
@@ -57,22 +50,21 @@ class EncodeFenceEvents(beam.PTransform):
 
     def __init__(self, site: SiteSource, *, strict: bool = False) -> None:
         super().__init__()
-        self._fn = EncodeOmloxFn(site, encode_fence_event, strict=strict)
+        self._fn = EncodeOmloxFn("encode_fence_events", site, encode_fence_event, strict=strict)
 
     def expand(self, events: beam.PCollection[Event]) -> beam.PCollection[Encoded]:
         """Apply the stage."""
         return events | "Encode" >> beam.ParDo(self._fn).with_output_types(Encoded)
 
 
-class EncodeOmloxFn(beam.DoFn):
+class EncodeOmloxFn(MeteredFn):
     """See :class:`EncodeLocations` and :class:`EncodeFenceEvents`."""
 
-    def __init__(self, site: SiteSource, encode: Encode, *, strict: bool) -> None:
-        super().__init__()
+    def __init__(self, stage: str, site: SiteSource, encode: Encode, *, strict: bool) -> None:
+        super().__init__(stage)
         self._site_source = site
         self._encode = encode
         self._strict = strict
-        self._counters = Counters(Stage.ENCODE)
 
     def setup(self) -> None:
         """Load the site map."""
@@ -80,18 +72,20 @@ class EncodeOmloxFn(beam.DoFn):
 
     def start_bundle(self) -> None:
         """Take the site's name as it is now."""
+        super().start_bundle()
         self._site = self._site_source().name
 
     def process(self, told: Position | Event) -> Iterator[Encoded]:
         """Encode one position or event."""
+        self._metrics.add("in")
         try:
             encoded = self._encode(told, self._site)
         except Exception:
             if self._strict:
                 raise
             _LOG.exception("%s of tag %s could not be encoded for omlox", type(told).__name__, told.tag)
-            self._counters.add("omlox.internal_error")
+            self._metrics.internal_error()
             return
         if encoded is not None:
-            self._counters.add("omlox")
+            self._metrics.add("out")
             yield encoded

@@ -1,15 +1,14 @@
-"""What the stages that tell events have in common: the coder of events, counters, and the way out to Kafka."""
+"""What the stages that tell events have in common: the coder of events, and the way out to Kafka."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import apache_beam as beam
 from apache_beam.coders import RowCoder, registry
-from apache_beam.metrics import Metrics
 
 from pipeline.events import Event, EventKind
-from pipeline.transforms.counters import NAMESPACE
+from pipeline.transforms.metrics import EachFn
 from pipeline.wire.events import encode_alive, encode_event
 
 registry.register_coder(Event, RowCoder)
@@ -20,7 +19,7 @@ class EncodeSiteEvents(beam.PTransform):
 
     def expand(self, events: beam.PCollection[Event]) -> beam.PCollection[tuple[bytes, bytes]]:
         """Apply the stage."""
-        return events | "Encode" >> beam.Map(encode_event).with_output_types(tuple[bytes, bytes])
+        return events | "Encode" >> beam.ParDo(EachFn("encode_events", _encoded)).with_output_types(tuple[bytes, bytes])
 
 
 class EncodeDeaths(beam.PTransform):
@@ -28,26 +27,13 @@ class EncodeDeaths(beam.PTransform):
 
     def expand(self, events: beam.PCollection[Event]) -> beam.PCollection[tuple[bytes, bytes]]:
         """Apply the stage."""
-        return events | "Encode" >> beam.FlatMap(_deaths).with_output_types(tuple[bytes, bytes])
+        return events | "Encode" >> beam.ParDo(EachFn("encode_deaths", _deaths)).with_output_types(tuple[bytes, bytes])
+
+
+def _encoded(event: Event) -> Iterator[tuple[bytes, bytes]]:
+    yield encode_event(event)
 
 
 def _deaths(event: Event) -> Iterator[tuple[bytes, bytes]]:
     if event.kind == EventKind.ANCHOR_DEAD.value:
         yield encode_alive(event)
-
-
-class EventCounters:
-    """Counters of a stage that tells events, named ``stage.kind``; ``stage.internal_error`` is the one to alarm on."""
-
-    def __init__(self, stage: str) -> None:
-        self._stage = stage
-
-    def counted(self, events: Iterable[Event]) -> Iterator[Event]:
-        """Count events by kind and pass them on."""
-        for event in events:
-            Metrics.counter(NAMESPACE, f"{self._stage}.{event.kind}").inc()
-            yield event
-
-    def internal_error(self) -> None:
-        """Count an unexpected error."""
-        Metrics.counter(NAMESPACE, f"{self._stage}.internal_error").inc()

@@ -14,7 +14,8 @@ from apache_beam.utils.timestamp import Timestamp
 from pipeline.model import Group, Reading, Reason, Rejected, Stage
 from pipeline.positioning.rounds import GroupingSettings, Outcome, Rounds
 from pipeline.transforms import round_state
-from pipeline.transforms.counters import Counters
+from pipeline.transforms.metric_names import GROUP_SIZE
+from pipeline.transforms.metrics import MeteredFn
 from pipeline.transforms.outputs import rejected, sort_out
 from pipeline.transforms.tag_groups import Bag, TagStates, tag_states_spec
 from pipeline.wire.readings import unpack
@@ -38,17 +39,16 @@ class GroupReadings(beam.PTransform):
         return sort_out(readings, "Group", GroupFn(self._settings, strict=self._strict), GROUPS, Group)
 
 
-class GroupFn(beam.DoFn):
+class GroupFn(MeteredFn):
     """See :class:`GroupReadings`. One timer a tag group, at whatever of its tags is due next, in Kafka time."""
 
     ROUNDS = tag_states_spec("rounds")
     DUE = TimerSpec("due", TimeDomain.WATERMARK)
 
     def __init__(self, settings: GroupingSettings, *, strict: bool) -> None:
-        super().__init__()
+        super().__init__("group")
         self._settings = settings
         self._strict = strict
-        self._counters = Counters(Stage.GROUP)
 
     def process(
         self,
@@ -62,6 +62,7 @@ class GroupFn(beam.DoFn):
         for reading in unpack(Readings.FromString(element[1])):
             by_tag.setdefault(reading.tag, []).append(reading)
         for tag, readings in by_tag.items():
+            self._metrics.add("in", len(readings))
             rounds = round_state.from_bytes(states.get(tag))
             taken: list[Reading] = []
             for reading in readings:
@@ -71,6 +72,7 @@ class GroupFn(beam.DoFn):
                     if self._strict:
                         raise
                     _LOG.exception("a reading of tag %s could not be grouped", tag)
+                    self._metrics.internal_error()
                     outcomes = [_internal_error(reading, error)]
                     rounds = self._rebuilt(states.get(tag), taken)
                 else:
@@ -97,6 +99,7 @@ class GroupFn(beam.DoFn):
                 if self._strict:
                     raise
                 _LOG.exception("the round of tag %s could not be settled", tag)
+                self._metrics.internal_error()
                 rounds = round_state.from_bytes(states.get(tag))
                 outcomes = [_internal_error(reading, error) for reading in rounds.open.values()]
                 states.forget(tag)
@@ -122,10 +125,11 @@ class GroupFn(beam.DoFn):
     def _counted(self, outcomes: list[Outcome]) -> Iterator[Any]:
         for outcome in outcomes:
             if isinstance(outcome, Group):
-                self._counters.add("groups")
+                self._metrics.add("out")
+                self._metrics.observe(GROUP_SIZE, len(outcome.readings))
                 yield outcome
             else:
-                self._counters.rejected(outcome.reason)
+                self._metrics.rejected(outcome.reason)
                 yield rejected(outcome)
 
 

@@ -20,7 +20,7 @@ from pipeline.positioning.warm_up import warm_up_filter
 from pipeline.site import SiteSource
 from pipeline.transforms import track_state
 from pipeline.transforms.batches import Batched, Batches
-from pipeline.transforms.counters import Counters
+from pipeline.transforms.metrics import MeteredFn
 from pipeline.transforms.outputs import POSITIONS, rejected, sort_out
 from pipeline.transforms.tag_groups import Bag, TagStates, tag_group, tag_states_spec
 from pipeline.wire.solved import pack_solved, unpack_solved
@@ -81,7 +81,7 @@ class GatherFn(beam.DoFn):
         yield from self._batches.rest()
 
 
-class TrackFn(beam.DoFn):
+class TrackFn(MeteredFn):
     """See :class:`Tracked`. One timer a tag group, at which the next of its tags is forgotten, in Kafka time."""
 
     TRACKS = tag_states_spec("tracks")
@@ -89,12 +89,11 @@ class TrackFn(beam.DoFn):
     """No other stage's timer has this name: the FnApiRunner takes timers of one name for one, and loses some."""
 
     def __init__(self, site: SiteSource, settings: TrackSettings, memory: Memory, *, strict: bool) -> None:
-        super().__init__()
+        super().__init__("track")
         self._site_source = site
         self._settings = settings
         self._memory = memory
         self._strict = strict
-        self._counters = Counters(Stage.TRACK)
 
     def setup(self) -> None:
         """Load the site map and the compiled filter."""
@@ -103,6 +102,7 @@ class TrackFn(beam.DoFn):
 
     def start_bundle(self) -> None:
         """Take the site map in force for all of the bundle."""
+        super().start_bundle()
         site = self._site_source()
         if site is not self._tracker.site:
             self._tracker = Tracker(site, self._settings)
@@ -119,6 +119,7 @@ class TrackFn(beam.DoFn):
         for solved in unpack_solved(element[1]):
             by_tag.setdefault(solved.tag, []).append(solved)
         for tag, groups in by_tag.items():
+            self._metrics.add("in", len(groups))
             track = track_state.from_bytes(states.get(tag))
             for solved in groups:
                 for part in parted(solved, self._tracker.site):
@@ -154,14 +155,16 @@ class TrackFn(beam.DoFn):
             if self._strict:
                 raise
             _LOG.exception("a group of tag %s could not be tracked", solved.tag)
+            self._metrics.internal_error()
             return before, refused(solved, Reason.INTERNAL_ERROR, Stage.TRACK, repr(error))
 
     def _counted(self, outcome: Outcome) -> Iterator[Any]:
         if isinstance(outcome, Position):
-            self._counters.add("positions")
-            self._counters.add("ranges_refused", len(outcome.refused))
+            self._metrics.add("out")
+            if outcome.refused:
+                self._metrics.add("ranges_refused", len(outcome.refused))
             yield outcome
             return
         for rejection in outcome:
-            self._counters.rejected(rejection.reason)
+            self._metrics.rejected(rejection.reason)
             yield rejected(rejection)

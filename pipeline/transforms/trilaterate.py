@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 
 import apache_beam as beam
 
-from pipeline.model import Group, Reason, Solved, Stage
+from pipeline.model import Group, Reason, Solved
 from pipeline.positioning.solve import solve_known
 from pipeline.positioning.trilateration import SolverSettings
 from pipeline.positioning.warm_up import warm_up_solver
 from pipeline.site import SiteSource
-from pipeline.transforms.counters import Counters
+from pipeline.transforms.metric_names import SOLVE_US
+from pipeline.transforms.metrics import MeteredFn
 
 _LOG = logging.getLogger(__name__)
 
@@ -32,15 +34,14 @@ class Trilaterate(beam.PTransform):
         return groups | "Trilaterate" >> beam.ParDo(solving).with_output_types(Solved)
 
 
-class TrilaterateFn(beam.DoFn):
+class TrilaterateFn(MeteredFn):
     """See :class:`Trilaterate`."""
 
     def __init__(self, site: SiteSource, settings: SolverSettings, *, strict: bool) -> None:
-        super().__init__()
+        super().__init__("trilaterate")
         self._site_source = site
         self._settings = settings
         self._strict = strict
-        self._counters = Counters(Stage.TRILATERATE)
 
     def setup(self) -> None:
         """Load the site map and the compiled solver."""
@@ -49,17 +50,22 @@ class TrilaterateFn(beam.DoFn):
 
     def start_bundle(self) -> None:
         """Take the site map in force for all of the bundle."""
+        super().start_bundle()
         self._site = self._site_source()
 
     def process(self, group: Group) -> Iterator[Solved]:
         """Solve one group."""
+        self._metrics.add("in")
+        began_ns = time.perf_counter_ns()
         try:
             solved = solve_known(group, self._site, self._settings)
         except Exception as error:
             if self._strict:
                 raise
             _LOG.exception("a group of tag %s could not be solved", group.tag)
+            self._metrics.internal_error()
             solved = [Solved(group.tag, group.readings, None, Reason.INTERNAL_ERROR.value, repr(error))]
+        self._metrics.observe(SOLVE_US, (time.perf_counter_ns() - began_ns) // 1000)
         for one in solved:
-            self._counters.add("fixes" if one.fix else f"no_fix.{one.reason}")
+            self._metrics.add("out" if one.fix else f"no_fix.{one.reason}")
             yield one

@@ -7,9 +7,9 @@ from typing import Any
 
 import apache_beam as beam
 
-from pipeline.model import Position, Solved, Stage
+from pipeline.model import Position, Solved
 from pipeline.positioning.solve import unanswered, untracked
-from pipeline.transforms.counters import Counters
+from pipeline.transforms.metrics import MeteredFn
 from pipeline.transforms.outputs import POSITIONS, rejected, sort_out
 
 
@@ -21,19 +21,20 @@ class Untracked(beam.PTransform):
         return sort_out(solved, "Untracked", UntrackedFn(), POSITIONS, Position)
 
 
-class UntrackedFn(beam.DoFn):
+class UntrackedFn(MeteredFn):
     """See :class:`Untracked`."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._counters = Counters(Stage.TRILATERATE)
+        super().__init__("untracked")
 
     def process(self, solved: Solved) -> Iterator[Any]:
         """Pass a fix on, or reject."""
+        self._metrics.add("in")
         position = untracked(solved)
         if position is not None:
+            self._metrics.add("out")
             yield position
             return
         for rejection in unanswered(solved):
-            self._counters.rejected(rejection.reason)
+            self._metrics.rejected(rejection.reason)
             yield rejected(rejection)

@@ -16,7 +16,7 @@ from pipeline.events import Event
 from pipeline.positioning.anchor_watch import AnchorWatch, AnchorWatchSettings
 from pipeline.site import SiteSource
 from pipeline.transforms import anchor_watch_state
-from pipeline.transforms.events import EventCounters
+from pipeline.transforms.metrics import MeteredFn
 from pipeline.transforms.tag_groups import Timer, timer_at
 from pipeline.wire.sightings import unpack_sightings
 
@@ -51,7 +51,7 @@ class Bag(Protocol):
         """Remove all entries."""
 
 
-class WatchAnchorsFn(beam.DoFn):
+class WatchAnchorsFn(MeteredFn):
     """See :class:`WatchAnchors`. One timer, at what is due next, in Kafka time; it alone tells anything."""
 
     ANCHORS = BagStateSpec("anchors", BytesCoder())
@@ -59,11 +59,10 @@ class WatchAnchorsFn(beam.DoFn):
     """No other stage's timer has this name: the FnApiRunner takes timers of one name for one, and loses some."""
 
     def __init__(self, site: SiteSource, settings: AnchorWatchSettings, *, strict: bool) -> None:
-        super().__init__()
+        super().__init__("watch_anchors")
         self._site_source = site
         self._settings = settings
         self._strict = strict
-        self._counters = EventCounters("watch_anchors")
 
     def setup(self) -> None:
         """Load the site map."""
@@ -71,6 +70,7 @@ class WatchAnchorsFn(beam.DoFn):
 
     def start_bundle(self) -> None:
         """Take the site map in force for all of the bundle."""
+        super().start_bundle()
         self._site = self._site_source()
 
     def process(
@@ -83,6 +83,7 @@ class WatchAnchorsFn(beam.DoFn):
         watch = _read(bag)
         try:
             for sighting in unpack_sightings(element[1]):
+                self._metrics.add("in")
                 watch.add(sighting, self._site, self._settings)
         except Exception:
             if self._strict:
@@ -111,13 +112,13 @@ class WatchAnchorsFn(beam.DoFn):
             bag.clear()
             timer.clear()
             return
-        yield from self._counters.counted(events)
+        yield from self._metrics.told(events)
         self._write(watch, bag, timer)
 
     def _stumbled(self) -> None:
         """Tell of an unexpected error."""
         _LOG.exception("the anchors of site %s could not be watched", self._site.name)
-        self._counters.internal_error()
+        self._metrics.internal_error()
 
     def _write(self, watch: AnchorWatch, bag: Bag, timer: Timer) -> None:
         bag.clear()

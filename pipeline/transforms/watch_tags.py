@@ -22,7 +22,7 @@ from pipeline.model import Reading
 from pipeline.positioning.known_anchors import KnownAnchors, anchor_change
 from pipeline.positioning.tag_watch import TagWatch, TagWatchSettings
 from pipeline.transforms import tag_watch_state as state
-from pipeline.transforms.events import EventCounters
+from pipeline.transforms.metrics import MeteredFn
 from pipeline.transforms.tag_groups import TAG_GROUPS, Bag, TagStates, tag_states_spec
 from pipeline.wire.readings import unpack
 from pipeline.wire.state_pb2 import Readings
@@ -80,7 +80,7 @@ class AnchorsBag(Protocol):
         """Remove all entries."""
 
 
-class WatchTagsFn(beam.DoFn):
+class WatchTagsFn(MeteredFn):
     """See :class:`WatchTags`. One timer a tag group, at whatever of its tags is due next, in Kafka time."""
 
     TAGS = tag_states_spec("tags")
@@ -89,10 +89,9 @@ class WatchTagsFn(beam.DoFn):
     """No other stage's timer has this name: the FnApiRunner takes timers of one name for one, and loses some."""
 
     def __init__(self, settings: TagWatchSettings, *, strict: bool) -> None:
-        super().__init__()
+        super().__init__("watch_tags")
         self._settings = settings
         self._strict = strict
-        self._counters = EventCounters("watch_tags")
 
     def process(
         self,
@@ -115,6 +114,7 @@ class WatchTagsFn(beam.DoFn):
         for reading in unpack(Readings.FromString(packed)):
             by_tag.setdefault(reading.tag, []).append(reading)
         for tag, readings in by_tag.items():
+            self._metrics.add("in", len(readings))
             watch = state.from_bytes(states.get(tag))
             taken: list[Reading] = []
             for reading in readings:
@@ -124,11 +124,11 @@ class WatchTagsFn(beam.DoFn):
                     if self._strict:
                         raise
                     _LOG.exception("a reading of tag %s could not be watched", tag)
-                    self._counters.internal_error()
+                    self._metrics.internal_error()
                     watch = self._rebuilt(states.get(tag), taken)
                 else:
                     taken.append(reading)
-                    yield from self._counters.counted(events)
+                    yield from self._metrics.told(events)
             self._keep(states, tag, watch, anchors)
         states.commit(timer)
 
@@ -150,10 +150,10 @@ class WatchTagsFn(beam.DoFn):
                 if self._strict:
                     raise
                 _LOG.exception("tag %s could not be watched, and is forgotten", tag)
-                self._counters.internal_error()
+                self._metrics.internal_error()
                 states.forget(tag)
                 continue
-            yield from self._counters.counted(events)
+            yield from self._metrics.told(events)
             if watch.is_forgotten(now.micros, self._settings):
                 states.forget(tag)
             else:

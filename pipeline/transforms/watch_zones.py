@@ -12,12 +12,12 @@ from apache_beam.transforms.userstate import TimerSpec, on_timer
 from apache_beam.utils.timestamp import Timestamp
 
 from pipeline.events import Event
-from pipeline.model import Position, Stage
+from pipeline.model import Position
 from pipeline.positioning.zone_watch import ZonePlan, ZoneWatch, ZoneWatchSettings
 from pipeline.site import SiteSource
 from pipeline.transforms import zone_state
 from pipeline.transforms.batches import Batched, Batches
-from pipeline.transforms.counters import Counters
+from pipeline.transforms.metrics import MeteredFn
 from pipeline.transforms.tag_groups import Bag, TagStates, tag_group, tag_states_spec
 from pipeline.wire.whereabouts import pack_whereabouts, unpack_whereabouts, whereabouts
 from pipeline.zones import Whereabouts
@@ -65,17 +65,16 @@ class GatherFn(beam.DoFn):
 
     def process(self, position: Position) -> Iterator[Batched]:
         """Take one position in; it leaves with the bundle."""
-        if not self._has_zones:
-            return
-        where = whereabouts(position)
-        yield from self._batches.add(tag_group(where.tag), where, where.kafka_time_us)
+        if self._has_zones:
+            where = whereabouts(position)
+            yield from self._batches.add(tag_group(where.tag), where, where.kafka_time_us)
 
     def finish_bundle(self) -> Iterator[Batched]:
         """Send on what the bundle held."""
         yield from self._batches.rest()
 
 
-class WatchZonesFn(beam.DoFn):
+class WatchZonesFn(MeteredFn):
     """See :class:`WatchZones`. One timer a tag group, at whatever of its tags is due next, in Kafka time."""
 
     STAYS = tag_states_spec("stays")
@@ -83,12 +82,11 @@ class WatchZonesFn(beam.DoFn):
     """No other stage's timer has this name: the FnApiRunner takes timers of one name for one, and loses some."""
 
     def __init__(self, site: SiteSource, settings: ZoneWatchSettings, *, bounded: bool, strict: bool) -> None:
-        super().__init__()
+        super().__init__("watch_zones")
         self._site_source = site
         self._settings = settings
         self._bounded = bounded
         self._strict = strict
-        self._counters = Counters(Stage.ZONES)
 
     def setup(self) -> None:
         """Load the site map's zones."""
@@ -97,6 +95,7 @@ class WatchZonesFn(beam.DoFn):
 
     def start_bundle(self) -> None:
         """Take the site map in force for all of the bundle."""
+        super().start_bundle()
         site = self._site_source()
         if site is not self._site:
             self._site = site
@@ -114,10 +113,11 @@ class WatchZonesFn(beam.DoFn):
         for where in unpack_whereabouts(element[1]):
             by_tag.setdefault(where.tag, []).append(where)
         for tag, places in by_tag.items():
+            self._metrics.add("in", len(places))
             watch = zone_state.from_bytes(states.get(tag))
             for where in places:
                 watch, events = self._take(watch, where)
-                yield from self._counted(events)
+                yield from self._metrics.told(events)
             self._keep(states, tag, watch)
         states.commit(None if self._bounded else timer)
 
@@ -133,7 +133,7 @@ class WatchZonesFn(beam.DoFn):
         states = TagStates(bag)
         for tag in states.due(now_us):
             watch = zone_state.from_bytes(states.get(tag))
-            yield from self._counted(watch.advance_by_kafka(now_us, tag, self._plan))
+            yield from self._metrics.told(watch.advance_by_kafka(now_us, tag, self._plan))
             if watch.is_forgotten(now_us - self._settings.position_delay_us, self._settings):
                 states.forget(tag)
             else:
@@ -151,14 +151,9 @@ class WatchZonesFn(beam.DoFn):
             if before is None:
                 raise
             _LOG.exception("a position of tag %s could not be held against the zones", where.tag)
-            self._counters.add("internal_error")
+            self._metrics.internal_error()
             return before, []
 
     def _keep(self, states: TagStates, tag: str, watch: ZoneWatch) -> None:
         if watch.at_us:
             states.put(tag, watch.due_us(self._settings), zone_state.to_bytes(watch))
-
-    def _counted(self, events: list[Event]) -> list[Event]:
-        for event in events:
-            self._counters.add(event.kind)
-        return events
