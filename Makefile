@@ -35,15 +35,20 @@ BROKER_STAMP := $(TOOLS)/broker.stamp
 # Of the minor version that Beam's runner is built for: it goes to the pom as well.
 FLINK_VERSION := 1.19.3
 FLINK_STAMP := $(TOOLS)/flink-$(FLINK_VERSION).stamp
+REPORTER_STAMP := $(TOOLS)/reporter.stamp
 PRISM_STAMP := $(TOOLS)/prism-$(BEAM_VERSION).stamp
 HELM_VERSION := 3.19.5
 HELM_STAMP := $(TOOLS)/helm-$(HELM_VERSION).stamp
+# Of Prometheus 3.16; its modules have a numbering of their own.
+PROMTOOL_VERSION := 0.316.0
+PROMTOOL_STAMP := $(TOOLS)/promtool-$(PROMTOOL_VERSION).stamp
 OPERATOR_STAMP := $(TOOLS)/operator.stamp
 BRIDGE_STAMP := $(BRIDGE)/node_modules/.installed
 
 MAVEN = $(MVN) -B -s runners/settings.xml
 PRISM_SOURCE := github.com/apache/beam/sdks/v2/go/cmd/prism@v$(BEAM_VERSION)
 HELM_SOURCE := helm.sh/helm/v3/cmd/helm@v$(HELM_VERSION)
+PROMTOOL_SOURCE := github.com/prometheus/prometheus/cmd/promtool@v$(PROMTOOL_VERSION)
 
 # $(call say,what,text): one line of progress.   $(call missing,what,how): end with what is missing and how to get it.
 say = echo '[$(1)] $(2)'
@@ -64,18 +69,19 @@ help: ## this list
 	@echo '            KAFKA_PORT=19092 KAFKA_CONTROLLER_PORT=19093 EXPANSION_PORT=18097'
 	@echo 'run-flink:  the same, and PARALLELISM=2 BACKEND=hashmap|rocksdb SAVEPOINT=path'
 	@echo '            FLINK_MASTER=host:port KAFKA_BOOTSTRAP=host:port KAFKA_OUT_BOOTSTRAP=host:port WORKER_POOL=host:port'
-	@echo '            FLINK_PORT=18081 FLINK_RPC_PORT=16123 WORKER_POOL_PORT=50000'
+	@echo '            FLINK_PORT=18081 FLINK_RPC_PORT=16123 METRICS_PORT=19249 WORKER_POOL_PORT=50000'
 	@echo 'faults, bench-positioning: ARGS="--help" tells'
 	@echo 'test:       ARGS="-k name"'
 
 # --- what it takes -------------------------------------------------------------------------------------------------
 
-.PHONY: venv jars flink prism kubernetes setup
+.PHONY: venv jars flink prism kubernetes monitoring setup
 venv: $(KERNELS_STAMP) ## the virtual environment .venv with the package in it, its solver and filter compiled
 jars: $(JAVA_SIDE_STAMP) $(BROKER_STAMP) ## the Java side of Beam (KafkaIO, Flink runner), and a Kafka broker
-flink: $(FLINK_STAMP) ## a Flink distribution
+flink: $(FLINK_STAMP) $(REPORTER_STAMP) ## a Flink distribution, with its Prometheus reporter
 prism: $(PRISM_STAMP) ## Prism, Beam's local runner for streaming
 kubernetes: $(HELM_STAMP) $(OPERATOR_STAMP) ## what the chart's tests take: Helm, and the Flink operator's own code
+monitoring: $(PROMTOOL_STAMP) ## what the tests of Prometheus' files take: promtool
 setup: venv jars flink prism ## all that it takes to run
 
 $(VENV_STAMP): setup.py pyproject.toml constraints.txt $(wildcard proto/*.proto)
@@ -142,9 +148,19 @@ $(FLINK_STAMP): | $(VENV_STAMP)
 	@touch $@
 	@$(call say,flink,done)
 
+# After the others: two Mavens at once may spoil the files that both of them fetch.
+$(REPORTER_STAMP): runners/flink/monitoring/pom.xml runners/settings.xml $(FLINK_STAMP) | $(BROKER_STAMP)
+	$(call need_java,reporter)
+	@$(call say,reporter,fetching the Prometheus reporter of Flink)
+	@rm -f $(TOOLS)/flink/flink-metrics-prometheus-*.jar
+	@$(MAVEN) -f runners/flink/monitoring/pom.xml '-Dreporter.jars=$(CURDIR)/$(TOOLS)/flink' package 2>&1 \
+		| $(call counted,reporter,Downloaded from,files fetched) || $(call see_log,reporter)
+	@touch $@
+	@$(call say,reporter,done)
+
 # Go checks what it fetches against a checksum database. Where only that is out of reach, it is done without and said;
 # a checksum that does not match stays an error.
-# $(call go_build,what,source): a Go program into .tools.
+# $(call go_build,what,source): a Go program into .tools; the source may have flags before it.
 go_install = GOBIN='$(CURDIR)/$(TOOLS)' $(GO) install -v $(1)
 define go_build
 if ! $(call go_install,$(2)) 2>&1 | $(call counted,$(1),,steps); then \
@@ -177,8 +193,18 @@ $(HELM_STAMP): | $(PRISM_STAMP)
 	@touch $@
 	@$(call say,helm,done)
 
+# After Helm, for the same reason. Ways to find what to scrape, of which one is used, would be half of the program.
+$(PROMTOOL_STAMP): | $(HELM_STAMP)
+	@mkdir -p $(LOGS)
+	@rm -f $(TOOLS)/promtool $(TOOLS)/promtool-*.stamp
+	@command -v $(GO) >/dev/null || $(call missing,promtool,$(GO) is missing: the tests check alert rules with promtool; install Go 1.21 or later (Debian and Ubuntu: apt install golang) or name one with GO=go1.24)
+	@$(call say,promtool,building promtool $(PROMTOOL_VERSION) (minutes the first time))
+	@$(call go_build,promtool,-tags remove_all_sd $(PROMTOOL_SOURCE))
+	@touch $@
+	@$(call say,promtool,done)
+
 # After the others: two Mavens at once may spoil the files that both of them fetch.
-$(OPERATOR_STAMP): tests/kubernetes/pom.xml runners/settings.xml | $(BROKER_STAMP)
+$(OPERATOR_STAMP): tests/kubernetes/pom.xml runners/settings.xml | $(REPORTER_STAMP)
 	$(call need_java,operator)
 	@$(call say,operator,collecting the jars of the Flink Kubernetes operator)
 	@rm -rf $(TOOLS)/operator
@@ -205,7 +231,7 @@ run-flink: venv jars flink ## the same on a real Flink cluster
 faults: venv jars flink ## kill what can be killed while readings stream in, and count what is lost (minutes)
 	@exec $(VENV_PYTHON) -m runners.faults $(ARGS)
 
-test: setup kubernetes $(BRIDGE_STAMP) | $(filter lint,$(MAKECMDGOALS)) ## all tests, those on real Kafka too
+test: setup kubernetes monitoring $(BRIDGE_STAMP) | $(filter lint,$(MAKECMDGOALS)) ## all tests, those on real Kafka too
 	@$(VENV_PYTHON) -m pytest $(ARGS)
 
 bench-positioning: venv ## how long grouping, solving and tracking take a reading, on one core

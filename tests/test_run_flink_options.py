@@ -27,6 +27,7 @@ DEFAULTS = Options(
     kafka_controller_port=19093,
     flink_port=18081,
     flink_rpc_port=16123,
+    metrics_port=19249,
     worker_pool_port=50000,
     tools=Path(".tools"),
 )
@@ -48,6 +49,7 @@ VALUES: dict[str, tuple[str, dict[str, object]]] = {
     "KAFKA_CONTROLLER_PORT": ("2", {"kafka_controller_port": 2}),
     "FLINK_PORT": ("65535", {"flink_port": 65535}),
     "FLINK_RPC_PORT": ("4", {"flink_rpc_port": 4}),
+    "METRICS_PORT": ("6", {"metrics_port": 6}),
     "WORKER_POOL_PORT": ("5", {"worker_pool_port": 5}),
     "BEAM_RTLS_TOOLS": ("here", {"tools": Path("here")}),
 }
@@ -124,6 +126,7 @@ def test_an_empty_variable_is_none(variable: str, monkeypatch: pytest.MonkeyPatc
         ("KAFKA_CONTROLLER_PORT", "0", "expected a whole number of at least 1 and at most 65535, got '0'"),
         ("FLINK_PORT", "65536", "expected a whole number of at least 1 and at most 65535, got '65536'"),
         ("FLINK_RPC_PORT", "-1", "expected a whole number of at least 1 and at most 65535, got '-1'"),
+        ("METRICS_PORT", "65535", "expected a whole number of at least 1 and at most 65534, got '65535'"),
         ("WORKER_POOL_PORT", "1.5", "expected a whole number of at least 1 and at most 65535, got '1.5'"),
     ],
 )
@@ -148,7 +151,7 @@ def test_the_makefile_says_the_same_defaults() -> None:
     """``make`` alone lists the variables; a default that has changed would be said wrongly there."""
     told = (Path(__file__).parent.parent / "Makefile").read_text(encoding="utf-8")
     listed = " ".join(re.findall(r"^\t@echo '(.*)'$", told, re.MULTILINE)).partition("run-flink:")[2]
-    for variable in ("FLINK_PORT", "FLINK_RPC_PORT", "WORKER_POOL_PORT", "PARALLELISM"):
+    for variable in ("FLINK_PORT", "FLINK_RPC_PORT", "METRICS_PORT", "WORKER_POOL_PORT", "PARALLELISM"):
         default = getattr(DEFAULTS, variable.lower())
         assert f"{variable}={default}" in listed
     assert VALUES.keys() - {"BEAM_RTLS_TOOLS"} <= set(re.findall(r"([A-Z_]+)=", told))

@@ -92,6 +92,7 @@ class _Platform:
                 options.tools / "flink-state",
                 slots=max(SLOTS, options.parallelism),
                 backend=options.backend,
+                metrics_ports=(options.metrics_port, options.metrics_port + 1),
             )
         self._flink = Flink(options.flink_master or f"http://{LOOPBACK}:{options.flink_port}")
 
@@ -116,6 +117,8 @@ class _Platform:
         if self._cluster is not None:
             self._cluster.wait_ready(self._session.check)
         self._session.say(f"Flink ready; its web UI is at {self._flink.address}")
+        if self._cluster is not None:
+            self._session.say(f"metrics for Prometheus are at {' and '.join(self._cluster.metrics_addresses)}")
 
     def wait_running(self) -> None:
         """Wait until all tasks of the job run.
@@ -186,6 +189,8 @@ def _require_ports(options: Options) -> None:
     if options.flink_master is None:
         require_free_port(options.flink_port, "Flink's web UI", "FLINK_PORT")
         require_free_port(options.flink_rpc_port, "Flink's JobManager", "FLINK_RPC_PORT")
+        require_free_port(options.metrics_port, "the JobManager's metrics", "METRICS_PORT")
+        require_free_port(options.metrics_port + 1, "the TaskManager's metrics", "METRICS_PORT")
     if options.worker_pool is None:
         require_free_port(options.worker_pool_port, "the worker pool", "WORKER_POOL_PORT")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.flink_rest import Flink, FlinkUnreachableError
@@ -19,6 +19,7 @@ BACKENDS = ("hashmap", "rocksdb")
 
 _JOB_MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
 _TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
+_REPORTER = "org.apache.flink.metrics.prometheus.PrometheusReporterFactory"
 _ZOOKEEPER = "org.apache.flink.runtime.zookeeper.FlinkZooKeeperQuorumPeer"
 # What Flink's own configuration opens to it since Java 17 (env.java.opts.all).
 _OPENED = (
@@ -66,6 +67,8 @@ class FlinkCluster:
         task_managers: how many.
         slots: of each TaskManager.
         backend: ``hashmap`` keeps state on the heap, ``rocksdb`` on disk.
+        metrics_ports: where given, JobManager and TaskManagers, in this order, each show their metrics to Prometheus
+            at one of these; on all interfaces, for Flink's reporter knows no other way.
         zookeeper_port: where given, a ZooKeeper there lets jobs outlive the JobManager.
         settings: Flink's settings beside or in place of ours.
     """
@@ -81,6 +84,7 @@ class FlinkCluster:
         task_managers: int = 1,
         slots: int = 2,
         backend: str = "hashmap",
+        metrics_ports: Sequence[int] = (),
         zookeeper_port: int | None = None,
         settings: Mapping[str, str] | None = None,
     ) -> None:
@@ -88,6 +92,7 @@ class FlinkCluster:
         self._directory = directory
         self._distribution = distribution
         self._zookeeper_port = zookeeper_port
+        self.metrics_addresses = [f"http://{LOOPBACK}:{port}/metrics" for port in metrics_ports]
         self._settings = {
             "jobmanager.rpc.address": LOOPBACK,
             "jobmanager.rpc.port": str(rpc_port),
@@ -114,19 +119,30 @@ class FlinkCluster:
             "heartbeat.interval": "2000",
             "heartbeat.timeout": "10000",
             **_MEMORY,
+            **({"metrics.reporter.prom.factory.class": _REPORTER} if metrics_ports else {}),
             **({} if zookeeper_port is None else _high_availability(zookeeper_port, state)),
             **(settings or {}),
         }
         self.zookeeper = None if zookeeper_port is None else self._zookeeper(zookeeper_port)
         self.job_manager = self._java(
             "the Flink JobManager",
-            ["-Xmx512m", *self._jvm(), _JOB_MANAGER, *self._configured(), "--executionMode", "cluster"],
+            [
+                "-Xmx512m",
+                *self._jvm(),
+                _JOB_MANAGER,
+                *self._configured(metrics_ports[:1]),
+                "--executionMode",
+                "cluster",
+            ],
             "jobmanager.log",
         )
         self.task_managers = [
             self._java(
                 f"Flink TaskManager {number}",
-                ["-Xmx640m", "-XX:MaxDirectMemorySize=384m", *self._jvm(), _TASK_MANAGER, *self._configured()],
+                [
+                    *("-Xmx640m", "-XX:MaxDirectMemorySize=384m", *self._jvm()),
+                    *(_TASK_MANAGER, *self._configured(metrics_ports[number : number + 1])),
+                ],
                 f"taskmanager-{number}.log",
             )
             for number in range(1, task_managers + 1)
@@ -144,8 +160,9 @@ class FlinkCluster:
         Raises:
             ProcessError: the distribution is missing.
         """
-        if not any(self._distribution.glob("flink-dist-*.jar")):
-            raise ProcessError(f"{self._distribution} has no Flink in it; `make flink` fetches it")
+        for jar in ("flink-dist", "flink-metrics-prometheus"):
+            if not any(self._distribution.glob(f"{jar}-*.jar")):
+                raise ProcessError(f"{self._distribution} has no {jar} in it; `make flink` fetches it")
         (self._directory / "tmp").mkdir(parents=True, exist_ok=True)
         # JSON is YAML, with nothing left to guess.
         (self._directory / "config.yaml").write_text(json.dumps(self._settings, indent=1), encoding="utf-8")
@@ -191,8 +208,9 @@ class FlinkCluster:
             *("-cp", str(self._distribution / "*")),
         ]
 
-    def _configured(self) -> list[str]:
-        return ["--configDir", str(self._directory)]
+    def _configured(self, metrics_ports: Sequence[int]) -> list[str]:
+        ports = (f"-Dmetrics.reporter.prom.port={port}" for port in metrics_ports)
+        return ["--configDir", str(self._directory), *ports]
 
     def _zookeeper(self, port: int) -> Child:
         settings = self._directory / "zoo.cfg"

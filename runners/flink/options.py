@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.commands.arguments import number, server, servers, web_address
+from pipeline.commands.arguments import MAX_PORT, number, server, servers, web_address
 from pipeline.settings import MAX_PARALLELISM
 from runners.flink.cluster import BACKENDS
 from runners.session import add_common_variables
@@ -35,6 +35,7 @@ class Options:
     kafka_controller_port: int
     flink_port: int
     flink_rpc_port: int
+    metrics_port: int
     worker_pool_port: int
     tools: Path
 
@@ -64,6 +65,12 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     variables.add("--worker-pool", server, None, "a worker pool that exists beside each TaskManager")
     variables.add("--flink-port", port, "18081", "port of Flink's web UI and REST interface")
     variables.add("--flink-rpc-port", port, "16123", "port of Flink's JobManager")
+    variables.add(
+        "--metrics-port",
+        number(at_least=1, at_most=MAX_PORT - 1, kind=int),
+        "19249",
+        "port of the JobManager's metrics for Prometheus; the TaskManager's is the next",
+    )
     variables.add("--worker-pool-port", port, "50000", "port of the worker pool")
     given = variables.parse(argv)
     if given.kafka_out and not given.kafka:
@@ -94,6 +101,7 @@ def parse(argv: Sequence[str] | None = None) -> Options:
         kafka_controller_port=given.kafka_controller_port,
         flink_port=given.flink_port,
         flink_rpc_port=given.flink_rpc_port,
+        metrics_port=given.metrics_port,
         worker_pool_port=given.worker_pool_port,
         tools=given.tools,
     )

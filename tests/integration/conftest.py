@@ -5,6 +5,7 @@ Each test has topics of its own. Nothing is skipped: where a tool is missing, th
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -256,16 +257,22 @@ def prism() -> Path | None:
 
 
 @pytest.fixture(scope="session")
-def flink(platform: Children, tmp_path_factory: pytest.TempPathFactory) -> Flink:
+def flink(flink_cluster: FlinkCluster) -> Flink:
     """A Flink cluster: a JobManager, and one TaskManager with two slots."""
-    rest, rpc = free_ports(2)
+    return Flink(flink_cluster.address)
+
+
+@pytest.fixture(scope="session")
+def flink_cluster(platform: Children, tmp_path_factory: pytest.TempPathFactory) -> FlinkCluster:
+    """The same, as processes."""
+    rest, rpc, *metrics = free_ports(4)
     directory = tmp_path_factory.mktemp("flink")
-    cluster = FlinkCluster(directory, tool("flink"), rest, rpc, directory / "state")
+    cluster = FlinkCluster(directory, tool("flink"), rest, rpc, directory / "state", metrics_ports=metrics)
     cluster.configure()
     for child in cluster.children:
         platform.start(child)
     cluster.wait_ready(platform.check)
-    return Flink(cluster.address)
+    return cluster
 
 
 @pytest.fixture(scope="session")
@@ -362,3 +369,12 @@ def free_ports(count: int) -> list[int]:
     finally:
         for probe in probes:
             probe.close()
+
+
+def free_port_with_next() -> int:
+    """Return a free port after which there is another."""
+    while True:
+        (port,) = free_ports(1)
+        with socket.socket() as probe, contextlib.suppress(OSError, OverflowError):
+            probe.bind(("127.0.0.1", port + 1))
+            return port

@@ -47,6 +47,8 @@ VALUES: dict[str, tuple[str, ...]] = {
     "secret": (*PLAIN, "--set=kafka.existingSecret=kafka"),
     "properties": (*PLAIN, f"--set=kafka.properties=sasl.jaas.config={PASSWORD}"),
     "bare": (*PLAIN, "--set=networkPolicy.enabled=false,preflight.enabled=false"),
+    "metrics": (*PLAIN, "--set=metrics.port=9250,networkPolicy.metricsFrom[0].podSelector.matchLabels.app=prometheus"),
+    "no-metrics": (*PLAIN, "--set=metrics.enabled=false"),
     "account": (*PLAIN, "--set=serviceAccount.create=false,serviceAccount.name=flink"),
     "scheduled": (
         *PLAIN,

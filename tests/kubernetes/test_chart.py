@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from tests.kubernetes.conftest import (
     Resource,
     flink_deployment,
     of_kind,
+    tool,
 )
 
 FROM_VALUES = VALUES["properties"]
@@ -107,9 +109,17 @@ def test_more_configuration_is_merged_in(helm: Helm) -> None:
 def test_every_setting_is_one_that_flink_knows(rendering: list[Resource], flink_options: frozenset[str]) -> None:
     """Flink itself says nothing to one that it does not know."""
     configuration = spec_of(rendering)["flinkConfiguration"]
-    of_plugins = {key for key in configuration if key.startswith("s3.")}
+    of_plugins = {key for key in configuration if key.startswith(("s3.", "metrics.reporter.prom."))}
     assert configuration.keys() - of_plugins <= flink_options
     assert "execution.checkpointing.intervall" not in flink_options
+
+
+def test_the_metrics_reporter_is_one_that_flink_finds(renderings: dict[str, list[Resource]]) -> None:
+    configuration = spec_of(renderings["plain"])["flinkConfiguration"]
+    (jar,) = tool("flink").glob("flink-metrics-prometheus-*.jar")
+    with zipfile.ZipFile(jar) as archive:
+        found = archive.read("META-INF/services/org.apache.flink.metrics.reporter.MetricReporterFactory").decode()
+    assert configuration["metrics.reporter.prom.factory.class"] in found.split()
 
 
 def test_state_goes_to_the_storage_that_was_named(renderings: dict[str, list[Resource]]) -> None:

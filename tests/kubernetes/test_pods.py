@@ -210,11 +210,11 @@ def test_every_pod_has_one_network_policy_for_both_ways(rendering: list[Resource
 def test_only_flinks_own_ports_are_open_and_to_flink_alone(rendering: list[Resource], flink: Pods) -> None:
     for component, pod in flink.items():
         for policy in policies_for(rendering, pod):
-            inside, *outside = policy["ingress"]
+            inside, *outside = without_metrics(policy["ingress"])
             (peer,) = inside["from"]
             for other in flink.values():
                 assert peer["podSelector"]["matchLabels"].items() <= other["metadata"]["labels"].items()
-            named = {port["containerPort"] for port in container(pod, MAIN)["ports"]}
+            named = {port["containerPort"] for port in container(pod, MAIN)["ports"] if port.get("name") != "metrics"}
             assert named - ports([inside]) == ({8081} if component == "jobmanager" else set())
             assert ports(outside) == ({8081} if component == "jobmanager" else set())
             assert not {50000, 50001} & ports(policy["ingress"])
@@ -222,6 +222,41 @@ def test_only_flinks_own_ports_are_open_and_to_flink_alone(rendering: list[Resou
                 (operator,) = rule["from"]
                 assert operator["namespaceSelector"]
                 assert operator["podSelector"]
+
+
+def without_metrics(rules: list[Resource]) -> list[Resource]:
+    return [rule for rule in rules if not ports([rule]) <= {9249, 9250}]
+
+
+@pytest.mark.parametrize(("name", "port"), [("plain", 9249), ("metrics", 9250)])
+def test_prometheus_is_told_of_the_metrics_and_reaches_them(
+    renderings: dict[str, list[Resource]], flinks: dict[str, Pods], name: str, port: int
+) -> None:
+    configuration = flink_deployment(renderings[name])["spec"]["flinkConfiguration"]
+    assert configuration["metrics.reporter.prom.port"] == str(port)
+    for pod in flinks[name].values():
+        assert pod["metadata"]["annotations"].items() >= {
+            ("prometheus.io/scrape", "true"),
+            ("prometheus.io/path", "/metrics"),
+            ("prometheus.io/port", str(port)),
+        }
+        (named,) = (one for one in container(pod, MAIN)["ports"] if one["name"] == "metrics")
+        assert (named["containerPort"], named["protocol"]) == (port, "TCP")
+        (policy,) = policies_for(renderings[name], pod)
+        (rule,) = (rule for rule in policy["ingress"] if ports([rule]) == {port})
+        assert rule["from"]
+
+
+def test_without_metrics_there_is_no_reporter_and_no_port(
+    renderings: dict[str, list[Resource]], flinks: dict[str, Pods]
+) -> None:
+    configuration = flink_deployment(renderings["no-metrics"])["spec"]["flinkConfiguration"]
+    assert not any(key.startswith("metrics.reporter.") for key in configuration)
+    for pod in flinks["no-metrics"].values():
+        assert "prometheus.io/scrape" not in pod["metadata"].get("annotations", {})
+        assert "metrics" not in {one["name"] for one in container(pod, MAIN)["ports"]}
+        (policy,) = policies_for(renderings["no-metrics"], pod)
+        assert without_metrics(policy["ingress"]) == policy["ingress"]
 
 
 def test_ports_that_flink_would_choose_at_random_are_fixed_and_open(

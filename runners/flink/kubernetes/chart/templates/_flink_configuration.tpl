@@ -19,6 +19,10 @@ web.cancel.enable: "false"
 # Ports that would be any port; the network policies name them.
 taskmanager.data.port: "6121"
 metrics.internal.query-service.port: "6125"
+{{- if .Values.metrics.enabled }}
+metrics.reporter.prom.factory.class: org.apache.flink.metrics.prometheus.PrometheusReporterFactory
+metrics.reporter.prom.port: {{ .Values.metrics.port | int | quote }}
+{{- end }}
 {{- if .Values.highAvailability.enabled }}
 high-availability.type: kubernetes
 high-availability.storageDir: {{ $storage }}/ha

@@ -10,6 +10,11 @@ labels:
 {{- if .Values.kafka.properties }}
 {{- $_ := set $annotations "beam-rtls/kafka-properties" (sha256sum .Values.kafka.properties) }}
 {{- end }}
+{{- if .Values.metrics.enabled }}
+{{- $_ := set $annotations "prometheus.io/scrape" "true" }}
+{{- $_ := set $annotations "prometheus.io/path" "/metrics" }}
+{{- $_ := set $annotations "prometheus.io/port" (.Values.metrics.port | int | toString) }}
+{{- end }}
 {{- with merge $annotations .Values.podAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
@@ -33,6 +38,10 @@ annotations:
 {{- end }}
 
 {{- define "beam-rtls.mainContainer" -}}
+{{- if .Values.metrics.enabled }}
+ports:
+  - {name: metrics, containerPort: {{ int .Values.metrics.port }}, protocol: TCP}
+{{- end }}
 securityContext:
   {{- include "beam-rtls.containerSecurityContext" (include "beam-rtls.flinkUser" .) | nindent 2 }}
 {{- with .Values.storage.credentialsSecret }}
