@@ -117,6 +117,7 @@ setup(
             "cryptography",  # certificates for a broker with TLS
             "kubernetes-validate",  # the schemas of Kubernetes, for what the chart renders
             "jsonschema",  # the operator's own schema, for the FlinkDeployment
+            "promql-parser",  # the names that alerts and dashboards ask for
         ],
         "lint": [
             "ruff",
