@@ -162,14 +162,3 @@ def test_elements_are_counted_on_both_sides_of_a_function() -> None:
         "encode_deaths.out": 2,
         "encode_deaths.internal_error": 0,
     }
-
-
-def test_what_is_known_of_the_site_has_no_flow() -> None:
-    metrics = StageMetrics("site")
-    with told() as container:
-        metrics.begin()
-        metrics.tell()
-        assert counts(container) == {}
-        metrics.add("map_refused")
-        metrics.tell()
-    assert counts(container) == {"site.map_refused": 1}

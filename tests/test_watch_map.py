@@ -15,6 +15,7 @@ from pipeline.transforms.sightings import SITE
 from pipeline.transforms.watch_map import WatchMap, from_bytes, to_bytes
 from pipeline.wire.map_reports import pack_report, unpack_report
 from tests.beam_engines import BUNDLE_BASED, FN_API, engine
+from tests.readings import DEMO
 
 SAMPLE = MapChanges("0123456789ab", is_refused=True, seen_at_us=7, count=2)
 GOLDEN = "0a0c303132333435363738396162100118072002"
@@ -86,16 +87,16 @@ def test_a_worker_says_a_thing_once_and_says_the_next() -> None:
     said = [report("v1", 1)]
     reporter = MapReporter(lambda: said[-1])
     for expected in ([(SITE, pack_report(said[0]))], []):
-        reporter.start_bundle()
+        reporter.start_bundle(DEMO)
         assert [one.value for _ in range(2) for one in reporter.due()] == expected
     said.append(report("v2", 2))
-    reporter.start_bundle()
+    reporter.start_bundle(DEMO)
     assert [one.value for one in reporter.due()] == [(SITE, pack_report(said[1]))]
 
 
 def test_a_map_that_is_not_followed_is_not_spoken_of() -> None:
     reporter = MapReporter(None)
-    reporter.start_bundle()
+    reporter.start_bundle(DEMO)
     assert list(reporter.due()) == []
 
 

@@ -82,7 +82,7 @@ class DecodeFn(MeteredFn):
         """Begin with nothing, and the site map in force; what a failed bundle left is not this one's."""
         super().start_bundle()
         self._site = self._site_source()
-        self._reporter.start_bundle()
+        self._reporter.start_bundle(self._site)
         self._batches = Batches[Reading](_packed)
         anchors = self._besides.anchors
         self._sightings = None if anchors is None else SightingBatches(anchors)

@@ -58,7 +58,7 @@ class DecodeHeartbeatsFn(MeteredFn):
         """Begin with nothing, and the site map in force; what a failed bundle left is not this one's."""
         super().start_bundle()
         self._site = self._site_source()
-        self._reporter.start_bundle()
+        self._reporter.start_bundle(self._site)
         self._sightings = SightingBatches(self._watch)
 
     def process(self, record: KafkaRecord) -> Iterator[Any]:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 import apache_beam as beam
 
 from pipeline.map_changes import MapReport
+from pipeline.site import Site
+from pipeline.transforms.metrics import set_gauge
 from pipeline.transforms.sightings import SITE
 from pipeline.wire.map_reports import pack_report
 
@@ -28,13 +30,18 @@ class MapReporter:
         self._told_s = 0.0
         self._due: MapReport | None = None
 
-    def start_bundle(self) -> None:
-        """See whether there is something to say."""
+    def start_bundle(self, site: Site) -> None:
+        """See whether there is something to say, and tell Beam which map is in force."""
         if self._reports is None:
             return
         report, now_s = self._reports(), time.monotonic()
         if report is not self._told or now_s - self._told_s > _AGAIN_S:
             self._due, self._told, self._told_s = report, report, now_s
+            set_gauge("site.map_version", int(site.version or "0", 16))
+            set_gauge("site.map_anchors", len(site.anchors))
+            set_gauge("site.map_is_refused", int(report.fault is not None))
+            if report.fault is None:
+                set_gauge("site.map_changed_at_s", report.seen_at_us // 1_000_000)
 
     def due(self) -> Iterator[beam.pvalue.TaggedOutput]:
         """Say it, beside a DoFn's main output and with the time of the element at hand."""

@@ -78,17 +78,19 @@ COUNTERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "watch_anchors": (*FLOW, *_EVENTS),
         "watch_tags": (*FLOW, *_EVENTS),
         "watch_zones": (*FLOW, *_EVENTS),
+        "watch_map": (*FLOW, *_EVENTS),
         "encode_events": FLOW,
         "encode_deaths": FLOW,
         "encode_locations": FLOW,
         "encode_fence_events": FLOW,
-        "site": ("map_refused",),
     }
 )
-"""What each stage counts, quantities aside. ``site`` is no stage but what all of them know."""
+"""What each stage counts, quantities aside."""
 
-GAUGES = ("site.map_anchors", "site.map_changed_at_s", "site.map_version")
-"""What is told as it is: how many anchors the map has, since when (Unix time, s), and its version as a number."""
+GAUGES = ("site.map_anchors", "site.map_changed_at_s", "site.map_version", "site.map_is_refused")
+"""What is told as it is: how many anchors the map in force has, since when it is (Unix time, s), its version as a
+number, and whether (1) what stands in its file now is refused.
+"""
 
 
 def counters_of(stage: str) -> Iterator[str]:

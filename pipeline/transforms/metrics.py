@@ -37,7 +37,7 @@ class StageMetrics:
 
     def begin(self) -> None:
         """Count a new bundle; what a failed one counted is forgotten."""
-        self._counts = dict.fromkeys(FLOW, 0) if INTERNAL_ERROR in self._known else {}
+        self._counts = dict.fromkeys(FLOW, 0)
         for observed in self._quantities.values():
             observed.begin()
 

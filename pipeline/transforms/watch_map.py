@@ -11,7 +11,7 @@ from apache_beam.transforms.userstate import BagStateSpec
 
 from pipeline.events import Event
 from pipeline.map_changes import MapChanges
-from pipeline.transforms.events import EventCounters
+from pipeline.transforms.metrics import MeteredFn
 from pipeline.wire.map_reports import unpack_report
 from pipeline.wire.state_pb2 import MapChangesState
 
@@ -37,14 +37,13 @@ class Bag(Protocol):
         """Remove all entries."""
 
 
-class WatchMapFn(beam.DoFn):
+class WatchMapFn(MeteredFn):
     """See :class:`WatchMap`."""
 
     TOLD = BagStateSpec("told", BytesCoder())
 
     def __init__(self) -> None:
-        super().__init__()
-        self._counters = EventCounters("watch_map")
+        super().__init__("watch_map")
 
     def process(
         self,
@@ -52,6 +51,7 @@ class WatchMapFn(beam.DoFn):
         bag: Bag = beam.DoFn.StateParam(TOLD),  # noqa: B008
     ) -> Iterator[Event]:
         """Take one report in."""
+        self._metrics.add("in")
         changes = from_bytes(b"".join(bag.read()))
         before = to_bytes(changes)
         events = changes.take(unpack_report(element[1]))
@@ -59,7 +59,7 @@ class WatchMapFn(beam.DoFn):
         if after != before:
             bag.clear()
             bag.add(after)
-        yield from self._counters.counted(events)
+        yield from self._metrics.told(events)
 
 
 def to_bytes(changes: MapChanges) -> bytes:

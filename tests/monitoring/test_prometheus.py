@@ -94,7 +94,7 @@ def test_names_become_labels() -> None:
     }
     assert OURS["encode.latency_ms.le_100"] == {NAME: "beam_rtls_latency_ms_bucket", "stage": "encode", "le": "100"}
     assert OURS["encode.latency_ms.sum"] == {NAME: "beam_rtls_latency_ms_sum", "stage": "encode"}
-    assert OURS["site.map_refused"] == {NAME: "beam_rtls_site_map_refused_total"}
+    assert OURS["site.map_is_refused"] == {NAME: "beam_rtls_site_map_is_refused"}
     assert OURS["site.map_version"] == {NAME: "beam_rtls_site_map_version"}
 
 
