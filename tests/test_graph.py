@@ -313,7 +313,6 @@ def test_counters_tell_what_happened(settings: GraphSettings, of_the_last_stages
         "encode.out": 1,
         "encode_rejections.in": 5,
         "encode_rejections.out": 5,
-        "watch_zones.in": 1,
     }
     assert counters["trilaterate.solve_us.le_inf"] == 2
     assert counters["encode.latency_ms.le_inf"] == 1
