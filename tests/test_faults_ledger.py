@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from pipeline.model import KafkaRecord
-from runners.faults.faults import BrokerStopped, Fault, Resumed, TaskManagerKilled
-from runners.faults.ledger import Kind, LedgerError, Outcome, fix, names_of, rejection, settle
+from pipeline.tag_identity import TagIdentity
 from runners.faults.report import summary, table
 from runners.faults.scenario import Result, Strike
+from runners.trial.faults import BrokerStopped, Fault, Resumed, TaskManagerKilled
+from runners.trial.ledger import Kind, LedgerError, Outcome, fix, names_of, rejection, settle
 from tests.readings import START_S, record
 
 START_MS = START_S * 1000
@@ -30,7 +31,8 @@ def position(fix_id: str = "f1", *, x: float = 1.0, offsets: tuple[int, ...] = (
 
 
 def refused(offset: int, tag: str | None, reason: str = "too_few_anchors", *, at_ms: int = 0, **more: Any) -> Outcome:
-    value = {"reason": reason, "stage": "group", "tagid": tag, "partition": 0, "offset": offset, **more}
+    value: dict[str, Any] = {"reason": reason, "stage": "group", "tagid": tag, "topic": "packet_data", **more}
+    value |= {"partition": 0, "offset": offset}
     return rejection(json.dumps(value).encode(), at_ms)
 
 
@@ -93,6 +95,16 @@ def test_a_repeat_with_other_content_is_altered() -> None:
 
 def test_a_repeat_of_other_readings_is_doubled_too() -> None:
     assert wrong([*EXPECTED, position(offsets=(0, 1))]) == {Kind.REPEATED: 1, Kind.ALTERED: 1, Kind.DOUBLED: 2}
+
+
+def test_a_rejected_heartbeat_is_no_reading_of_the_same_partition_and_offset() -> None:
+    assert wrong([*EXPECTED, refused(0, None, "unknown_anchor", topic="packet_alive")]) == {}
+
+
+def test_a_tag_under_the_id_of_its_state_is_named_by_its_lasting_id() -> None:
+    detached = record("A0", tags={"0003FF0000020001": 1.5}, offset=4)
+    assert names_of(detached) == [(0, 4, "0003FF0000020001")]
+    assert names_of(detached, TagIdentity.FIRST12) == [(0, 4, "0003FF0000020000")]
 
 
 @pytest.mark.parametrize("value", [b"", b"{}", b"[]", b"[1", b'{"reason": "late"}'])

@@ -79,9 +79,13 @@ MAY_IMPORT = {
         *("runners.processes", "runners.live", "runners.session", "runners.variables", "runners.direct"),
         *("runners.java", "commands.arguments", "settings", "flink_rest"),
     },
+    "runners.trial": {
+        *("runners.processes", "runners.session", "runners.direct", "runners.flink"),
+        *("flink_rest", "model", "tag_identity", "wire"),
+    },
     "runners.faults": {
-        *("runners.processes", "runners.session", "runners.variables", "runners.direct", "runners.flink"),
-        *("commands.arguments", "flink_rest", "model", "site", "wire", "settings", "graph", "replay"),
+        *("runners.processes", "runners.session", "runners.variables", "runners.flink", "runners.trial"),
+        *("commands.arguments", "flink_rest", "model", "site", "settings", "replay"),
     },
     "benchmarks.__init__": set(),
     "benchmarks.readings": {"model", "site"},

@@ -17,13 +17,13 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from pipeline.flink_rest import FlinkError
-from runners.faults.faults import all_faults
 from runners.faults.options import Options, parse
-from runners.faults.platform import Platform
 from runners.faults.report import summary, table
 from runners.faults.scenario import Result, play
 from runners.processes import ProcessError, require_free_port
 from runners.session import Interrupted, Session
+from runners.trial.faults import all_faults
+from runners.trial.platform import Platform
 
 INTERRUPTED = 130
 _SHOWN = 20
@@ -63,7 +63,8 @@ def run(options: Options, stopped: threading.Event) -> Result:
     faults = [known[name] for name in options.faults]
     session.say(f"{options.rounds} rounds of {', '.join(options.faults)}")
     platform = Platform(session, options.layout, options.ports)
-    return play(platform, faults * options.rounds, random.Random(options.seed))  # noqa: S311  (no secret)
+    dice = random.Random(options.seed)  # noqa: S311  (no secret)
+    return play(platform, faults * options.rounds, options.stream, dice)
 
 
 def _tell(result: Result) -> None:

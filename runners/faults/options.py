@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.commands.arguments import number
-from runners.faults.faults import all_faults
-from runners.faults.platform import SLOTS, TASK_MANAGERS, Layout, Ports
+from runners.faults.scenario import Stream
 from runners.flink.cluster import BACKENDS
+from runners.trial.faults import all_faults
+from runners.trial.platform import SLOTS, TASK_MANAGERS, Layout, Ports
 from runners.variables import Kind, Variables, one_of, port, words
 
 ROUNDS = 3
+_JOB_NAME = "beam-rtls-faults"
 _PORTS = {
     "--kafka-port": ("19092", "port of the Kafka broker"),
     "--kafka-controller-port": ("19093", "port of the Kafka broker's controller"),
@@ -31,6 +33,7 @@ class Options:
     rounds: int
     faults: tuple[str, ...]
     seed: int
+    stream: Stream
     layout: Layout
     ports: Ports
 
@@ -61,9 +64,8 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     variables.add("--tools", Path, ".tools", "where make put jars and Flink", variable="BEAM_RTLS_TOOLS")
     given = variables.parse(argv)
     layout = Layout(
+        job_name=_JOB_NAME,
         site=given.site,
-        tags=given.tags,
-        simulate=given.simulate,
         parallelism=given.parallelism,
         backend=given.backend,
         checkpoint_interval_s=given.checkpoint_interval,
@@ -78,7 +80,7 @@ def parse(argv: Sequence[str] | None = None) -> Options:
         zookeeper=given.zookeeper_port,
         worker_pool=given.worker_pool_port,
     )
-    return Options(given.rounds, given.faults, given.seed, layout, ports)
+    return Options(given.rounds, given.faults, given.seed, Stream(given.tags, given.simulate), layout, ports)
 
 
 def _chosen(names: Sequence[str]) -> Kind:

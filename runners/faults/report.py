@@ -9,8 +9,8 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from runners.faults.ledger import WRONG, Kind
 from runners.faults.scenario import Result
+from runners.trial.ledger import WRONG, Kind
 
 _COUNTED = (Kind.READING, Kind.FIX, Kind.REJECTION, *WRONG, Kind.REPEATED)
 

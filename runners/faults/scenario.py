@@ -13,11 +13,11 @@ from pipeline.flink_rest import FlinkError
 from pipeline.model import KafkaRecord
 from pipeline.settings import GraphSettings
 from pipeline.site import load_site
-from runners.faults.faults import Fault, now_ms
-from runners.faults.ledger import WRONG, Entry, Kind, Outcome, fix, rejection, settle
-from runners.faults.platform import Platform
-from runners.faults.tap import Tap
 from runners.processes import ProcessError
+from runners.trial.faults import Fault, now_ms
+from runners.trial.ledger import WRONG, Entry, Kind, Outcome, fix, rejection, settle
+from runners.trial.platform import Platform
+from runners.trial.tap import Tap
 
 FIRST_TIMEOUT_S = 240.0
 STEADY_TIMEOUT_S = 90.0
@@ -27,6 +27,14 @@ END_TIMEOUT_S = 60.0
 QUIET_S = 3.0
 MOST_FIXES_BEFORE = 200
 """Before a fault strikes: a number up to this, so that it comes now early, now late after a checkpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """What is simulated: so many tags, with more options of the simulator's own."""
+
+    tags: int
+    simulate: Sequence[str]
 
 
 @dataclass(slots=True)
@@ -88,8 +96,8 @@ class Result:
         return not self.trouble and not self.wrong() and 0 < self.sent == self.counts()[Kind.READING]
 
 
-def play(platform: Platform, faults: Sequence[Fault], dice: random.Random) -> Result:
-    """Start the platform, let the faults strike, and settle the account.
+def play(platform: Platform, faults: Sequence[Fault], stream: Stream, dice: random.Random) -> Result:
+    """Start the platform and the stream of readings, let the faults strike, and settle the account.
 
     A fault that the job does not recover from ends the run early; the account is settled all the same.
 
@@ -102,7 +110,7 @@ def play(platform: Platform, faults: Sequence[Fault], dice: random.Random) -> Re
         platform.start()
         with Tap(platform.broker.bootstrap_servers) as tap:
             run = _Run(platform, tap, dice)
-            platform.simulate()
+            platform.simulate(stream.tags, stream.simulate)
             run.until(lambda: bool(tap.fixes), FIRST_TIMEOUT_S, "the first position")
             platform.say("positions come")
             try:
@@ -169,12 +177,9 @@ class _Run:
 
         def is_checkpointed() -> bool:
             nonlocal done_ms
-            job_id = platform.job_id()
-            latest = platform.flink.checkpoints(job_id)["latest"]["completed"]
-            if latest is None or latest["trigger_timestamp"] < self._whole_since_ms:
-                return False
-            done_ms = latest["latest_ack_timestamp"]
-            return platform.flink.is_at_work(job_id)
+            checkpointed_ms = platform.checkpointed_ms(self._whole_since_ms)
+            done_ms = checkpointed_ms or done_ms
+            return checkpointed_ms is not None and platform.flink.is_at_work(platform.job_id())
 
         start, fixes = len(tap.fixes), self._dice.randint(1, MOST_FIXES_BEFORE)
         self.until(is_checkpointed, STEADY_TIMEOUT_S, "all tasks run and a checkpoint is done")
@@ -190,8 +195,10 @@ class _Run:
         result.strikes.append(struck)
         restored_ms = struck.at_ms
         if fault.restarts:
-            self.until(lambda: self._restored_ms() >= struck.at_ms, RECOVERY_TIMEOUT_S, f"{fault.name}: job restored")
-            restored_ms = self._restored_ms()
+            self.until(
+                lambda: platform.restored_ms() >= struck.at_ms, RECOVERY_TIMEOUT_S, f"{fault.name}: job restored"
+            )
+            restored_ms = platform.restored_ms()
 
         def recovered() -> bool:
             fresh_ms = tap.first_fresh_ms(start, struck.at_ms, restored_ms)
@@ -213,8 +220,3 @@ class _Run:
             self._platform.check()
             if self._tap.poll():
                 end_s = time.monotonic() + QUIET_S
-
-    def _restored_ms(self) -> int:
-        """Return when the job was last taken up from a checkpoint or savepoint; 0 where it never was."""
-        latest = self._platform.flink.checkpoints(self._platform.job_id())["latest"]["restored"]
-        return 0 if latest is None else int(latest["restore_timestamp"])

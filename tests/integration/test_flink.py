@@ -17,8 +17,8 @@ from pipeline.settings import GraphSettings
 from pipeline.site import load_site
 from runners.direct.broker import Broker
 from runners.faults.reference import reference
-from runners.faults.tap import kafka_record
 from runners.processes import Child, wait_until
+from runners.trial.tap import kafka_record
 from tests.integration.conftest import (
     DEMO,
     HAND_MADE,

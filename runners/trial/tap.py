@@ -2,38 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
 from pipeline.model import KafkaRecord
-from runners.faults.ledger import Name, Outcome, Place, fix, names_of, rejection
+from pipeline.tag_identity import TagIdentity
+from runners.trial.ledger import DATA, Name, Outcome, Place, fix, names_of, rejection
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-DATA, POSITIONS, REJECTED = "packet_data", "out_data", "out_rejected"
+POSITIONS, REJECTED = "out_data", "out_rejected"
+ALIVE, DEATHS, EVENTS = "packet_alive", "out_alive", "site_events"
 _METADATA_TIMEOUT_S = 15.0
 _BATCH = 5000
 _POLL_S = 0.05
 
 
-class Tap:
-    """The records of ``packet_data``, ``out_data`` and ``out_rejected`` so far."""
+class Record(NamedTuple):
+    """A record of another topic than those of which the account is made."""
 
-    def __init__(self, bootstrap_servers: str) -> None:
+    value: bytes
+    appended_ms: int
+    """When it came to Kafka, ms since 1970."""
+
+
+class Tap:
+    """The records of ``packet_data``, ``out_data``, ``out_rejected`` and, if asked for, others so far.
+
+    Args:
+        bootstrap_servers: where they are.
+        identity: how the site's tag ids are read.
+        others: more topics, whose records are kept in ``others`` as they are.
+    """
+
+    def __init__(
+        self, bootstrap_servers: str, identity: TagIdentity = TagIdentity.WHOLE, others: Sequence[str] = ()
+    ) -> None:
         self.records: list[KafkaRecord] = []
         self.fixes: list[Outcome] = []
         self.rejections: list[Outcome] = []
-        self._times_ms: dict[Place, int] = {}
+        self.others: dict[str, list[Record]] = {topic: [] for topic in others}
         self.readings = 0
+        self._identity = identity
+        self._times_ms: dict[Place, int] = {}
         self._unnamed: set[Name] = set()
         self._named: set[Name] = set()
         self._consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap_servers,
-                "group.id": "beam-rtls-faults",  # asked for, though nothing is ever committed
+                "group.id": "beam-rtls-trial",  # asked for, though nothing is ever committed
                 "enable.auto.commit": False,
                 "log_level": 0,
             }
@@ -44,7 +65,7 @@ class Tap:
         self._consumer.assign(
             [
                 TopicPartition(topic, partition, OFFSET_BEGINNING)
-                for topic in (DATA, POSITIONS, REJECTED)
+                for topic in (DATA, POSITIONS, REJECTED, *self.others)
                 for partition in topics[topic].partitions
             ]
         )
@@ -88,11 +109,14 @@ class Tap:
     def _take(self, message: Message) -> None:
         appended_ms: int = message.timestamp()[1]
         value: bytes = message.value() or b""
+        if message.topic() in self.others:
+            self.others[message.topic()].append(Record(value, appended_ms))
+            return
         if message.topic() == DATA:
             record = kafka_record(message)
             self.records.append(record)
             self._times_ms[record.partition, record.offset] = appended_ms
-            names = names_of(record)
+            names = names_of(record, self._identity)
             self.readings += len(names)
             self._unnamed.update(name for name in names if name not in self._named)
             return

@@ -8,8 +8,8 @@ import signal
 import time
 from abc import ABC, abstractmethod
 
-from runners.faults.platform import TASK_MANAGERS, Platform
 from runners.processes import Child, ProcessError
+from runners.trial.platform import TASK_MANAGERS, Platform
 
 _COMPLETE_TIMEOUT_S = 90.0
 _END_TIMEOUT_S = 30.0

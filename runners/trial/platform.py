@@ -1,4 +1,4 @@
-"""What is broken: a broker, a Flink cluster of two TaskManagers, a pool of Python workers; and the job on them."""
+"""The platform of a trial: a broker, a Flink cluster of two TaskManagers, a pool of Python workers; the job on them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import json
 import os
 import re
 import signal
-from collections.abc import Callable, Sequence
+import socket
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,19 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.flink_rest import Flink, FlinkError
 from runners.direct.broker import Broker
-from runners.faults.tap import DATA, POSITIONS, REJECTED
 from runners.flink.cluster import FlinkCluster
-from runners.processes import Child, Children, ProcessError, wait_until, wait_until_answers
+from runners.processes import LOOPBACK, Child, Children, ProcessError, wait_until, wait_until_answers
 from runners.session import Session
+from runners.trial.ledger import DATA
+from runners.trial.tap import ALIVE, DEATHS, EVENTS, POSITIONS, REJECTED
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-JOB_NAME = "beam-rtls-faults"
 TASK_MANAGERS = 2
 SLOTS = 2
-_ALIVE = "packet_alive"
-_TOPICS = (DATA, _ALIVE, POSITIONS, REJECTED, "out_alive", "site_events")
+_TOPICS = (DATA, ALIVE, POSITIONS, REJECTED, DEATHS, EVENTS)
 _START_TIMEOUT_S = 60.0
 _COMMAND_TIMEOUT_S = 180.0
 _END_TIMEOUT_S = 60.0
@@ -47,16 +47,20 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What is set up. With ``high_availability`` the job outlives the JobManager, for which it takes a ZooKeeper."""
+    """What is set up. With ``high_availability`` the job outlives the JobManager, for which it takes a ZooKeeper.
 
+    ``run`` are more options for ``beam-rtls run``; ``topics`` more topics than the pipeline's.
+    """
+
+    job_name: str
     site: Path
-    tags: int
-    simulate: Sequence[str]
     parallelism: int
     backend: str
     checkpoint_interval_s: float
     high_availability: bool
     tools: Path
+    run: Sequence[str] = ()
+    topics: Sequence[str] = ()
 
 
 class Platform:
@@ -83,7 +87,7 @@ class Platform:
         self.flink = Flink(self.cluster.address)
         self.pool = session.command("worker-pool", ("--port", str(ports.worker_pool)))
         self._run = session.command("run", self._run_arguments(), may_end=True)
-        self._simulator = session.command("simulate", self._simulate_arguments(), may_end=True)
+        self._simulator = session.command("simulate", ())
         # Stopped in reverse: the simulator first, then the job, then what it runs on.
         self._all = [self.broker.child, *self.cluster.children, self.pool, self._run, self._simulator]
         self._children = Children()
@@ -111,14 +115,19 @@ class Platform:
         for child in (self.broker.child, self.cluster.job_manager, *self.cluster.task_managers, self.pool):
             self._children.start(child)
         self.broker.wait_ready(self.check)
-        self.broker.create_topics(_TOPICS)
+        self.broker.create_topics((*_TOPICS, *self.layout.topics))
         self.wait_pool()
         self.cluster.wait_ready(self.check)
         self.say(f"Kafka and Flink are ready; Flink's web UI is at {self.flink.address}")
         self._children.start(self._run)
 
-    def simulate(self) -> None:
-        """Start the stream of readings."""
+    def simulate(self, tags: int, more: Sequence[str]) -> None:
+        """Start a stream of readings; ``more`` are options of the simulator's own."""
+        arguments = (
+            *("--anchors", str(self.layout.site), "--bootstrap-servers", self.broker.bootstrap_servers),
+            *("--data-topic", DATA, "--alive-topic", ALIVE, "--tags", str(tags), *more),
+        )
+        self._simulator = self._session.command("simulate", arguments, may_end=True)
         self._children.start(self._simulator)
 
     def end_simulation(self) -> int:
@@ -182,7 +191,27 @@ class Platform:
         Raises:
             FlinkError: there is none, or the cluster is out of reach.
         """
-        return self.flink.job(JOB_NAME).id
+        return self.flink.job(self.layout.job_name).id
+
+    def restored_ms(self) -> int:
+        """Return when the job was last taken up from a checkpoint or savepoint (ms since 1970); 0 where it never was.
+
+        Raises:
+            FlinkError: there is no job, or the cluster is out of reach.
+        """
+        latest = self.flink.checkpoints(self.job_id())["latest"]["restored"]
+        return 0 if latest is None else int(latest["restore_timestamp"])
+
+    def checkpointed_ms(self, since_ms: int) -> int | None:
+        """Return when the last checkpoint was done that began after a time (ms since 1970); None where there is none.
+
+        Raises:
+            FlinkError: there is no job, or the cluster is out of reach.
+        """
+        latest = self.flink.checkpoints(self.job_id())["latest"]["completed"]
+        if latest is None or latest["trigger_timestamp"] < since_ms:
+            return None
+        return int(latest["latest_ack_timestamp"])
 
     def busy_task_manager(self) -> Child:
         """Return a TaskManager that runs tasks of the job.
@@ -206,7 +235,7 @@ class Platform:
         Raises:
             ProcessError: it failed.
         """
-        about = ("--flink-master", self.flink.address, "--job-name", JOB_NAME)
+        about = ("--flink-master", self.flink.address, "--job-name", self.layout.job_name)
         child = self._session.command("flink", (*arguments, *about), may_end=True)
         self._children.start(child)
         if child.wait(_COMMAND_TIMEOUT_S) != 0:
@@ -216,21 +245,22 @@ class Platform:
     def _run_arguments(self) -> list[str]:
         layout = self.layout
         return [
-            *("--runner", "flink", "--flink-master", self.flink.address, "--job-name", JOB_NAME),
+            *("--runner", "flink", "--flink-master", self.flink.address, "--job-name", layout.job_name),
             *("--java-jar", str(layout.tools / "beam.jar")),
             *("--worker-pool", f"localhost:{self._ports.worker_pool}", "--worker-processes", str(SLOTS)),
             *("--parallelism", str(layout.parallelism)),
             *("--checkpoint-interval", str(layout.checkpoint_interval_s)),
             *("--anchors", str(layout.site), "--bootstrap-servers", self.broker.bootstrap_servers),
-            *("--group-id", JOB_NAME, "--offset", "earliest"),
+            *("--group-id", layout.job_name, "--offset", "earliest", *layout.run),
         ]
 
-    def _simulate_arguments(self) -> list[str]:
-        layout = self.layout
-        return [
-            *("--anchors", str(layout.site), "--bootstrap-servers", self.broker.bootstrap_servers),
-            *("--data-topic", DATA, "--alive-topic", _ALIVE, "--tags", str(layout.tags), *layout.simulate),
-        ]
+
+def free_ports(first: int = 20_000, last: int = 30_000) -> Iterator[int]:
+    """Return free ports that no client is given in passing: a broker has to get its own back after it was away."""
+    for port in range(first, last):
+        with socket.socket() as probe:
+            if probe.connect_ex((LOOPBACK, port)) != 0:
+                yield port
 
 
 def signal_process(child: Child, number: signal.Signals) -> None:

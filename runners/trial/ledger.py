@@ -2,6 +2,8 @@
 
 A fix is known by its ``fix_id``, a rejection by its reason, its stage and the reading that it names. Delivery is at
 least once, so either may come again; then, and compared with the reference, its bytes have to be the same.
+
+Heartbeats are no readings: what was rejected of another topic than ``packet_data`` has no part in the account.
 """
 
 from __future__ import annotations
@@ -15,12 +17,16 @@ import orjson
 from google.protobuf.message import DecodeError
 
 from pipeline.model import KafkaRecord
+from pipeline.tag_identity import TagIdentity, tag_name
 from pipeline.wire.message_pb2 import AnchorData
 
+DATA = "packet_data"
 Place = tuple[int, int]
 """Partition and offset of a record."""
 Name = tuple[int, int, str | None]
 """A reading: partition and offset of its record, and its tag; None names a record of which no reading can be made."""
+
+_ELSEWHERE = "rejection of another topic"
 
 
 class Kind(str, enum.Enum):
@@ -54,7 +60,7 @@ class LedgerError(ValueError):
 
 
 class Outcome(NamedTuple):
-    """A fix or a rejection as it stands on its topic."""
+    """A fix or a rejection as it stands on its topic. That of another topic's record names nothing."""
 
     identity: tuple[Any, ...]
     names: tuple[Name, ...]
@@ -85,19 +91,32 @@ def rejection(value: bytes, appended_ms: int = 0) -> Outcome:
     """Return a record of ``out_rejected``; one that is no rejection names nothing, and no reference has it."""
     try:
         parsed = orjson.loads(value)
+        if parsed["topic"] != DATA:
+            place = (parsed["topic"], parsed["partition"], parsed["offset"])
+            return Outcome((_ELSEWHERE, parsed["reason"], *place), (), value, appended_ms)
         name: Name = (parsed["partition"], parsed["offset"], parsed["tagid"])
         return Outcome(("rejection", parsed["reason"], parsed["stage"], *name), (name,), value, appended_ms)
     except (ValueError, KeyError, TypeError):
         return Outcome(("no rejection", value), (), value, appended_ms)
 
 
-def names_of(record: KafkaRecord) -> list[Name]:
-    """Return the readings of a record of ``packet_data``; of one without any, the record itself."""
+def is_of_readings(outcome: Outcome) -> bool:
+    """Whether an outcome has a part in the account: a rejected heartbeat has none."""
+    return bool(outcome.identity[0] != _ELSEWHERE)
+
+
+def names_of(record: KafkaRecord, identity: TagIdentity = TagIdentity.WHOLE) -> list[Name]:
+    """Return the readings of a record of ``packet_data``, by the tags' lasting ids; of one without any, itself.
+
+    ``identity`` tells how the site's tag ids are read.
+    """
     try:
         tags: list[str] = list(AnchorData.FromString(record.value).tags)
     except DecodeError:
         tags = []
-    return [(record.partition, record.offset, tag) for tag in tags] or [(record.partition, record.offset, None)]
+    names = [tag_name(tag, identity) for tag in tags]
+    lasting = [tag if name is None else name.tag for tag, name in zip(tags, names, strict=True)]
+    return [(record.partition, record.offset, tag) for tag in lasting] or [(record.partition, record.offset, None)]
 
 
 def settle(records: Iterable[KafkaRecord], expected: Sequence[Outcome], found: Sequence[Outcome]) -> list[Entry]:
@@ -116,6 +135,7 @@ def settle(records: Iterable[KafkaRecord], expected: Sequence[Outcome], found: S
     if unsound:
         raise LedgerError(f"the reference run is unsound: {unsound[0].kind.value} {unsound[0].what}")
     known = {outcome.identity: outcome for outcome in expected}
+    found = [outcome for outcome in found if is_of_readings(outcome)]
     return [
         *(Entry(Kind.READING, at_ms, str(name)) for name, at_ms in readings.items()),
         *_comparison(readings, known, found),
