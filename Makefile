@@ -70,7 +70,7 @@ help: ## this list
 	@echo 'run-flink:  the same, and PARALLELISM=2 BACKEND=hashmap|rocksdb SAVEPOINT=path'
 	@echo '            FLINK_MASTER=host:port KAFKA_BOOTSTRAP=host:port KAFKA_OUT_BOOTSTRAP=host:port WORKER_POOL=host:port'
 	@echo '            FLINK_PORT=18081 FLINK_RPC_PORT=16123 METRICS_PORT=19249 WORKER_POOL_PORT=50000'
-	@echo 'faults, bench-positioning: ARGS="--help" tells'
+	@echo 'faults, scenario, bench-positioning: ARGS="--help" tells'
 	@echo 'test:       ARGS="-k name"'
 
 # --- what it takes -------------------------------------------------------------------------------------------------
@@ -221,7 +221,7 @@ $(BRIDGE_STAMP): $(BRIDGE)/package.json
 
 # --- what to do with it --------------------------------------------------------------------------------------------
 
-.PHONY: run-direct run-flink faults test bench-positioning lint
+.PHONY: run-direct run-flink faults scenario test bench-positioning lint
 run-direct: venv jars prism ## Kafka, simulator, pipeline and a live table; until Ctrl-C or for DURATION seconds
 	@exec $(VENV_PYTHON) -m runners.direct $(ARGS)
 
@@ -230,6 +230,9 @@ run-flink: venv jars flink ## the same on a real Flink cluster
 
 faults: venv jars flink ## kill what can be killed while readings stream in, and count what is lost (minutes)
 	@exec $(VENV_PYTHON) -m runners.faults $(ARGS)
+
+scenario: venv jars flink ## a day in the life of a site in minutes: every event has to come, once (minutes)
+	@exec $(VENV_PYTHON) -m runners.scenario $(ARGS)
 
 test: setup kubernetes monitoring $(BRIDGE_STAMP) | $(filter lint,$(MAKECMDGOALS)) ## all tests, those on real Kafka too
 	@$(VENV_PYTHON) -m pytest $(ARGS)
@@ -244,7 +247,7 @@ lint: $(VENV_STAMP) ## ruff and mypy
 
 .PHONY: clean distclean
 clean: ## remove what building and testing leave behind
-	@rm -rf build dist *.egg-info runners/*/target .pytest_cache .mypy_cache .ruff_cache .hypothesis $(TOOLS)/run-* $(TOOLS)/faults $(TOOLS)/flink-state $(KERNELS_STAMP)
+	@rm -rf build dist *.egg-info runners/*/target .pytest_cache .mypy_cache .ruff_cache .hypothesis $(TOOLS)/run-* $(TOOLS)/faults $(TOOLS)/scenario $(TOOLS)/flink-state $(KERNELS_STAMP)
 	@find . -path ./$(VENV) -prune -o -path ./$(BRIDGE)/node_modules -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## remove the virtual environment and all tools as well

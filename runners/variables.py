@@ -20,10 +20,14 @@ class Variables:
     Args:
         program: how the program is called.
         description: what it does.
+        epilog: what is shown after the flags, as it is.
     """
 
-    def __init__(self, program: str, description: str) -> None:
+    def __init__(self, program: str, description: str, epilog: str = "") -> None:
         self._parser = argparse.ArgumentParser(prog=program, description=description, allow_abbrev=False)
+        if epilog:
+            self._parser.epilog = epilog
+            self._parser.formatter_class = argparse.RawDescriptionHelpFormatter
 
     def add(self, flag: str, kind: Kind, default: str | None, text: str, variable: str = "") -> None:
         """Add a flag; its variable has its name, as ``KAFKA_PORT`` for ``--kafka-port``, unless told otherwise."""

@@ -87,6 +87,11 @@ MAY_IMPORT = {
         *("runners.processes", "runners.session", "runners.variables", "runners.flink", "runners.trial"),
         *("commands.arguments", "flink_rest", "model", "site", "settings", "replay"),
     },
+    "runners.scenario": {
+        *("runners.processes", "runners.session", "runners.variables", "runners.flink", "runners.trial"),
+        *("commands.arguments", "commands.simulate_arguments", "commands.simulate_kafka", "kafka_client"),
+        *("flink_rest", "model", "events", "site", "tag_identity", "simulation"),
+    },
     "benchmarks.__init__": set(),
     "benchmarks.readings": {"model", "site"},
     "benchmarks.positioning": {"benchmarks.readings", "model", "site", "positioning", "transforms"},

@@ -134,11 +134,29 @@ def settle(records: Iterable[KafkaRecord], expected: Sequence[Outcome], found: S
     unsound = [entry for entry in _naming(readings, expected) if entry.kind in WRONG]
     if unsound:
         raise LedgerError(f"the reference run is unsound: {unsound[0].kind.value} {unsound[0].what}")
-    known = {outcome.identity: outcome for outcome in expected}
+    return _account(readings, {outcome.identity: outcome for outcome in expected}, found)
+
+
+def audit(
+    records: Iterable[KafkaRecord], found: Sequence[Outcome], identity: TagIdentity = TagIdentity.WHOLE
+) -> list[Entry]:
+    """Return the account of a run for which there is no reference: its own first copies take the reference's place.
+
+    It tells readings that are unaccounted for or doubled, repeats that are altered, and what names no known record.
+    """
+    readings = {name: record.kafka_time_us // 1000 for record in records for name in names_of(record, identity)}
+    places = {name[:2] for name in readings}
+    known = [outcome for outcome in found if outcome.names and places.issuperset(name[:2] for name in outcome.names)]
+    return _account(readings, {outcome.identity: outcome for outcome in reversed(known)}, found)
+
+
+def _account(
+    readings: Mapping[Name, int], expected: Mapping[tuple[Any, ...], Outcome], found: Sequence[Outcome]
+) -> list[Entry]:
     found = [outcome for outcome in found if is_of_readings(outcome)]
     return [
         *(Entry(Kind.READING, at_ms, str(name)) for name, at_ms in readings.items()),
-        *_comparison(readings, known, found),
+        *_comparison(readings, expected, found),
         *_naming(readings, _first_of_each(found)),
     ]
 
@@ -160,7 +178,7 @@ def _comparison(
             yield Entry(Kind.REPEATED, outcome.appended_ms, _text(outcome.value))
         seen.add(outcome.identity)
     for outcome in expected.values():
-        at_ms = max(times[name[:2]] for name in outcome.names)
+        at_ms = max((times.get(name[:2], 0) for name in outcome.names), default=0)
         kind = Kind.FIX if outcome.identity[0] == "fix" else Kind.REJECTION
         yield Entry(kind, at_ms, _text(outcome.value))
         if outcome.identity not in seen:
