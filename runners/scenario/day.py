@@ -6,7 +6,7 @@ import hashlib
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import orjson
 
@@ -29,7 +29,7 @@ from runners.scenario.verdict import Crash, Due, Told, has_come, judge, told
 from runners.session import TRUTH_TOPIC
 from runners.trial.faults import Fault, Resumed, TaskManagerKilled, now_ms
 from runners.trial.ledger import Name, audit, is_of_readings
-from runners.trial.platform import Platform
+from runners.trial.platform import Platform, nothing
 from runners.trial.tap import DEATHS, EVENTS, Tap
 
 TOPICS = (EVENTS, DEATHS)
@@ -53,7 +53,11 @@ def play(platform: Platform, scene: DirectedScene) -> Result:
         platform.start()
         with Tap(platform.broker.bootstrap_servers, hall.IDENTITY, (*TOPICS, TRUTH_TOPIC)) as tap:
             day = Day(platform, tap, scene)
-            day.live()
+            platform.meanwhile = day.meanwhile
+            try:
+                day.live()
+            finally:
+                platform.meanwhile = nothing
             result = day.result()
         try:
             platform.end_job()
@@ -79,6 +83,8 @@ class Day:
         self._began_ms = 0
         self._ended_ms = 0
         self._trouble = ""
+        self._took_s = time.monotonic()
+        """When something last came, by the monotonic clock."""
 
     def live(self) -> None:
         """Live through it. What goes wrong is kept for the result.
@@ -89,7 +95,7 @@ class Day:
         platform, traffic = self._platform, self._traffic
         try:
             traffic.start(platform.broker.bootstrap_servers)
-            self._until(self._all_positioned, FIRST_TIMEOUT_S, "each tag has a position")
+            platform.wait(self._all_positioned, FIRST_TIMEOUT_S, "each tag has a position")
             self._await_checkpoint(now_ms())
             self._began_ms = now_ms()
             traffic.begin()
@@ -99,19 +105,19 @@ class Day:
                     self._await_script(step.at_s)
                     self._do(step, step.does)
             self._await_script(script.END_S)
-            self._until(self._is_nothing_due, STEADY_TIMEOUT_S, "all that is still due has come, or is late")
+            platform.wait(self._is_nothing_due, STEADY_TIMEOUT_S, "all that is still due has come, or is late")
         except (ProcessError, FlinkError) as error:
             self._trouble = str(error)
             platform.say(f"cut short: {error}")
         finally:
             self._ended_ms = now_ms()
-            traffic.stop()
+            self._end_traffic()
         platform.say(f"{traffic.sent} readings sent; waiting until each of them is named")
         try:
-            self._until(lambda: self._all_named(traffic.sent), ACCOUNT_TIMEOUT_S, "all readings are named")
+            platform.wait(lambda: self._all_named(traffic.sent), ACCOUNT_TIMEOUT_S, "all readings are named")
         except ProcessError as error:
             platform.say(f"{self._tap.unnamed} are not: {error}")
-        self._quiet()
+        platform.wait(lambda: time.monotonic() - self._took_s > QUIET_S, ACCOUNT_TIMEOUT_S, "nothing more comes")
 
     def result(self) -> Result:
         """Hold what came against what had to come."""
@@ -139,22 +145,20 @@ class Day:
         during = Span(self._began_ms, self._ended_ms)
         return course(tag, positions, truth, during=during, unheard=self._unheard(tag), restarts=self._restarts)
 
-    def _until(self, condition: Callable[[], bool], timeout_s: float, what: str) -> None:
-        """Wait for a condition, and take meanwhile what comes.
+    def _end_traffic(self) -> None:
+        try:
+            self._traffic.stop()
+        except ProcessError as error:
+            self._trouble = self._trouble or str(error)
 
-        Raises:
-            ProcessError: ``what`` did not happen in time, or nothing is published any more, or a child has died.
-        """
+    def meanwhile(self) -> None:
+        """Take what comes, whatever is waited for."""
+        self._traffic.check()
+        self._poll()
 
-        def holds() -> bool:
-            self._traffic.check()
-            self._poll()
-            return condition()
-
-        self._platform.wait(holds, timeout_s, what)
-
-    def _poll(self) -> int:
-        count = self._tap.poll()
+    def _poll(self) -> None:
+        if self._tap.poll():
+            self._took_s = time.monotonic()
         for topic in TOPICS:
             known = sum(one.topic == topic for one in self._told)
             for record in self._tap.others[topic][known:]:
@@ -162,15 +166,15 @@ class Day:
                 self._told.append(one)
                 of = " ".join(filter(None, (hall.name_of(one.subject), one.zone)))
                 self._platform.say(f"    {one.kind} of {of}")
-        return count
 
     def _await_script(self, at_s: float) -> None:
         left_s = at_s - self._traffic.script_s
-        self._until(lambda: self._traffic.script_s >= at_s, max(0.0, left_s) + STEADY_TIMEOUT_S, f"second {at_s:.0f}")
+        timeout_s = max(0.0, left_s) + STEADY_TIMEOUT_S
+        self._platform.wait(lambda: self._traffic.script_s >= at_s, timeout_s, f"second {at_s:.0f} of the script")
 
     def _await_checkpoint(self, since_ms: int) -> None:
         platform = self._platform
-        self._until(
+        self._platform.wait(
             lambda: platform.checkpointed_ms(since_ms) is not None and platform.flink.is_at_work(platform.job_id()),
             STEADY_TIMEOUT_S,
             "all tasks run and a checkpoint is done",
@@ -196,7 +200,7 @@ class Day:
         """Let the job be taken up again, and wait until positions of readings come that were sent meanwhile."""
         platform, tap, start = self._platform, self._tap, len(self._tap.fixes)
         struck_ms = fault.strike(platform, random.Random(0))  # noqa: S311  (no secret)
-        self._until(lambda: platform.restored_ms() >= struck_ms, RESTART_TIMEOUT_S, "the job is taken up again")
+        platform.wait(lambda: platform.restored_ms() >= struck_ms, RESTART_TIMEOUT_S, "the job is taken up again")
         restored_ms = platform.restored_ms()
         if is_crash:
             self._crashes.append(Crash(struck_ms, restored_ms))
@@ -204,7 +208,7 @@ class Day:
         def is_fresh() -> bool:
             return tap.first_fresh_ms(start, restored_ms, restored_ms) is not None
 
-        self._until(is_fresh, RESTART_TIMEOUT_S, "positions again")
+        platform.wait(is_fresh, RESTART_TIMEOUT_S, "positions again")
         self._restarts.append(Span(struck_ms, now_ms()))
         platform.say(f"    positions again {(now_ms() - struck_ms) / 1000:.1f} s after the job went down")
         fault.mend(platform)
@@ -239,14 +243,6 @@ class Day:
 
     def _all_named(self, sent: int) -> bool:
         return self._tap.readings >= sent and not self._tap.unnamed
-
-    def _quiet(self) -> None:
-        """Take what comes until nothing has come for a while."""
-        end_s = time.monotonic() + QUIET_S
-        while time.monotonic() < end_s:
-            self._platform.check()
-            if self._poll():
-                end_s = time.monotonic() + QUIET_S
 
 
 def _version(text: str) -> str:

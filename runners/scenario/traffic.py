@@ -15,7 +15,6 @@ from pipeline.commands.simulate_arguments import KafkaTarget
 from pipeline.commands.simulate_kafka import Publisher, SimulationError
 from pipeline.kafka_client import UnsupportedPropertyError
 from pipeline.simulation.directed import DirectedScene
-from pipeline.simulation.pacing import LAG_WORTH_TELLING_S
 from runners.processes import ProcessError
 from runners.scenario.script import Deed, Step
 from runners.session import TRUTH_TOPIC
@@ -23,6 +22,8 @@ from runners.trial.ledger import DATA
 from runners.trial.tap import ALIVE
 
 SLICE_S = 0.05
+MOST_LAG_S = 5.0
+"""A machine further behind cannot tell what is late and what is not."""
 _END_TIMEOUT_S = 60.0
 
 Note = Callable[[Step, int], None]
@@ -46,7 +47,6 @@ class Traffic:
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._failure: Exception | None = None
-        self._lag_s = 0.0
         self.sent = 0
         """Readings that Kafka has taken."""
 
@@ -66,13 +66,14 @@ class Traffic:
         return 0.0 if self._began_s is None else self._scene.now_s - self._began_s
 
     def check(self) -> None:
-        """Raise when nothing is published any more.
+        """Raise, once, when nothing is published any more.
 
         Raises:
             ProcessError: why.
         """
-        if self._failure is not None:
-            raise ProcessError(f"the anchors fell silent: {self._failure}")
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise ProcessError(f"the anchors fell silent: {failure}")
 
     def stop(self) -> None:
         """End it, and wait until all has reached Kafka.
@@ -104,8 +105,8 @@ class Traffic:
         if direction is not None:
             until_s = min(until_s, direction[0])
         wait_s = start_s + until_s - time.monotonic()
-        if wait_s < -LAG_WORTH_TELLING_S:
-            self._failure = SimulationError(f"this machine is {-wait_s:.1f} s behind; times would mean nothing")
+        if wait_s < -MOST_LAG_S:
+            self._failure = SimulationError(f"this machine is {-wait_s:.1f} s behind with the readings")
             self._stopped.set()
             return
         publisher.serve(max(0.0, wait_s))

@@ -168,7 +168,7 @@ class Resumed(Fault):
 
     def strike(self, platform: Platform, dice: random.Random) -> int:  # noqa: ARG002
         """Stop and resume."""
-        struck_ms = now_ms()
+        operators, struck_ms = platform.operators(), now_ms()
         stopped = platform.command("stop", "--with-savepoint")
         platform.wait(
             lambda: platform.flink.job("", stopped["job_id"]).ended,
@@ -176,6 +176,8 @@ class Resumed(Fault):
             f"job {stopped['job_id']} has ended",
         )
         platform.command("resume", "--from", stopped["savepoint"], "--parallelism", str(self._parallelism))
+        if platform.operators() != operators:
+            raise ProcessError("the resumed job has operators of other names: some state went to another, or to none")
         return struck_ms
 
 

@@ -70,6 +70,8 @@ class Platform:
         self.layout = layout
         self.directory = session.directory
         self.say = session.say
+        self.meanwhile: Callable[[], object] = nothing
+        """Is called over and over while something is waited for."""
         self._session = session
         self._ports = ports
         self.broker = Broker(session.directory / "kafka", ports.kafka, ports.kafka_controller, layout.tools / "broker")
@@ -162,6 +164,7 @@ class Platform:
             ProcessError: a child has died by itself.
         """
         self._session.check()
+        self.meanwhile()
         for child in self._all:
             if child.pid is not None:
                 child.check()
@@ -192,6 +195,14 @@ class Platform:
             FlinkError: there is none, or the cluster is out of reach.
         """
         return self.flink.job(self.layout.job_name).id
+
+    def operators(self) -> set[str]:
+        """Return by what names the job finds its state: the ids of the tasks, each that of its first operator.
+
+        Raises:
+            FlinkError: there is no job, or the cluster is out of reach.
+        """
+        return {vertex["id"] for vertex in self.flink.vertices(self.job_id())}
 
     def restored_ms(self) -> int:
         """Return when the job was last taken up from a checkpoint or savepoint (ms since 1970); 0 where it never was.
@@ -253,6 +264,10 @@ class Platform:
             *("--anchors", str(layout.site), "--bootstrap-servers", self.broker.bootstrap_servers),
             *("--group-id", layout.job_name, "--offset", "earliest", *layout.run),
         ]
+
+
+def nothing() -> None:
+    """Do nothing."""
 
 
 def free_ports(first: int = 20_000, last: int = 30_000) -> Iterator[int]:
