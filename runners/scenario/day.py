@@ -126,6 +126,8 @@ class Day:
         first = {outcome.identity: outcome for outcome in tap.rejections if is_of_readings(outcome)}
         positions, truth = [position(outcome) for outcome in tap.fixes], truths(tap.others[TRUTH_TOPIC])
         wrong = unexplained_repeats(found, self._crashes) + odd_rejections(tap.rejections, self._mapped_ms)
+        strangers = {one.tag for one in positions}.difference(self._tags)
+        wrong += [f"positions of {tag}, which is no tag of the site" for tag in sorted(strangers)]
         if self._mapped_ms is not None:
             versions = _version(hall.good_map()), _version(hall.good_map(with_new_anchor=True))
             taken_ms = self._mapped_ms + round(1000 * MOST_MAP_S)

@@ -105,7 +105,6 @@ _ACROSS = tuple(
     for kind in (Kind.ZONE_ENTRY, Kind.ZONE_EXIT)
 )
 _LEAVES_HOME = (_tag(Kind.ZONE_EXIT, TOOL, _RESTART_S, CAGE), _tag(Kind.HOME_ZONE_LEFT, TOOL, _RESTART_S, CAGE))
-_DEAD_IN_CRASH = _dead(3, _RESTART_S)
 
 # fmt: off
 SCRIPT: tuple[Step, ...] = (
@@ -123,12 +122,12 @@ SCRIPT: tuple[Step, ...] = (
          (_tag(Kind.TAG_DETACHED, CASE),)),
     Step(40, "the clock of anchor 4 is right again", lambda scene: scene.set_clock(anchor_id(4), 0.0),
          (_anchor(Kind.CLOCK_RIGHT, 4, 2 * _CLOCK_WINDOW_S + _RESTART_S),)),
-    Step(45, "anchor 3 falls silent", lambda scene: scene.silence(anchor_id(3)), _DEAD_IN_CRASH),
+    Step(45, "anchor 3 falls silent", lambda scene: scene.silence(anchor_id(3)), _dead(3, _RESTART_S)),
+    Step(52, "the case's tag is on again", lambda scene: scene.tear_off(CASE, detached=False),
+         (_tag(Kind.TAG_ATTACHED, CASE, _RESTART_S),)),
     Step(53, "kill -9 of the TaskManager that runs the job", Deed.KILL),
     Step(76, "anchor 3 is back", lambda scene: scene.wake(anchor_id(3)),
          (_anchor(Kind.ANCHOR_BACK, 3, _RESTART_S),)),
-    Step(80, "the case's tag is on again", lambda scene: scene.tear_off(CASE, detached=False),
-         (_tag(Kind.TAG_ATTACHED, CASE, _RESTART_S),)),
     Step(82, "the jack goes away", lambda scene: scene.hide(JACK),
          (_tag(Kind.TAG_AWAY, JACK, TAG_TIMEOUT_S + _RESTART_S),)),
     Step(90, "the job is stopped with a savepoint, and resumed", Deed.RESUME),
