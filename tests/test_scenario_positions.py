@@ -133,7 +133,7 @@ def test_a_map_that_is_not_taken_up_in_time_or_whose_anchor_is_not_used_is_found
 
 
 EXPECTED = Due(Expected("tag_detached", TAG, 8.0), "the tag is torn off", START_MS + 5000)
-CAME = Told(EVENTS, "tag_detached", TAG, None, "id", b"{}", START_MS + 5300)
+CAME = Told(EVENTS, "tag_detached", TAG, None, None, "id", b"{}", START_MS + 5300)
 READINGS = [Entry(Kind.READING, START_MS, "(0, 1, 'T')")]
 
 

@@ -14,8 +14,6 @@ from runners.scenario.options import parse, script_text
 from runners.scenario.script import (
     ANCHOR_TIMEOUT_S,
     END_S,
-    MAP_CHANGED,
-    MAP_REFUSED,
     OUT_ALIVE,
     OUTAGE_WINDOW_S,
     SCRIPT,
@@ -36,7 +34,7 @@ def test_the_steps_are_in_order_and_leave_time_for_the_last_events() -> None:
 
 
 def test_every_kind_of_event_has_its_step() -> None:
-    assert {one.kind for one in EXPECTED} == {*(kind.value for kind in EventKind), MAP_CHANGED, MAP_REFUSED, OUT_ALIVE}
+    assert {one.kind for one in EXPECTED} == {*(kind.value for kind in EventKind), OUT_ALIVE}
 
 
 def test_every_death_is_told_on_out_alive_and_nothing_else_is() -> None:
@@ -65,6 +63,7 @@ def test_the_maps_are_good_broken_and_mended(tmp_path: Path) -> None:
     hall.replace_file(path, hall.good_map())
     assert check_site(path) == []
     assert list(load_site(path).anchors) == list(hall.ANCHORS)
+    assert load_site(path).version == hall.version_of(hall.good_map())
     assert load_site(path).home_zones == {hall.tag_id(hall.TOOL): hall.CAGE}
     hall.replace_file(path, hall.broken_map())
     assert [problem.severity for problem in check_site(path)].count("error") > 0

@@ -126,6 +126,13 @@ def test_an_alarm_of_another_death_is_unexpected() -> None:
     assert verdicts([ALL[0], other, ALL[2]]) == [OK, Verdict.UNEXPECTED, OK]
 
 
+def test_an_event_of_another_map_is_not_the_one_expected() -> None:
+    due = [Due(Expected("map_changed", "hall", 5.0, map_version="0123456789ab"), "the map is mended", START_MS)]
+    for version, expected in (("0123456789ab", [OK]), ("ba9876543210", [Verdict.MISSING, Verdict.UNEXPECTED])):
+        changed = event(EventKind.MAP_CHANGED, 4.0, site="hall")._replace(map_version=version)
+        assert [line.verdict for line in judge(due, [on_events(changed, 4.5)], [])] == expected
+
+
 def test_what_cannot_be_read_is_unexpected() -> None:
     for value in (b"", b"{}", b"[]", b"[1", b'{"kind": "anchor_dead"}', b'"anchor_dead"'):
         garbage = told(EVENTS, Record(value, START_MS))

@@ -91,8 +91,6 @@ def _tell(result: Result) -> None:
     console.print(events_table(result))
     console.print(courses_table(result))
     print(ledger_text(result), file=sys.stderr)
-    if not script.MAP_IS_LIVE:
-        print("not held against the script: what becomes of a changed map", file=sys.stderr)
     details = [wrong_text(line) for line in result.lines if not line.is_well]
     for text in (details + result.wrong())[:_SHOWN]:
         print(text, file=sys.stderr)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 import time
 from collections import Counter
@@ -129,7 +128,7 @@ class Day:
         strangers = {one.tag for one in positions}.difference(self._tags)
         wrong += [f"positions of {tag}, which is no tag of the site" for tag in sorted(strangers)]
         if self._mapped_ms is not None:
-            versions = _version(hall.good_map()), _version(hall.good_map(with_new_anchor=True))
+            versions = hall.version_of(hall.good_map()), hall.version_of(hall.good_map(with_new_anchor=True))
             taken_ms = self._mapped_ms + round(1000 * MOST_MAP_S)
             wrong += map_faults(positions, versions, self._mapped_ms, taken_ms)
         return Result(
@@ -196,7 +195,7 @@ class Day:
             hall.replace_file(self._platform.layout.site, hall.broken_map())
         else:
             hall.replace_file(self._platform.layout.site, hall.good_map(with_new_anchor=True))
-            self._mapped_ms = now_ms() if script.MAP_IS_LIVE else None
+            self._mapped_ms = now_ms()
 
     def _restart(self, fault: Fault, *, is_crash: bool) -> None:
         """Let the job be taken up again, and wait until positions of readings come that were sent meanwhile."""
@@ -216,9 +215,7 @@ class Day:
         fault.mend(platform)
 
     def _dues(self) -> list[Due]:
-        return [
-            Due(expected, step.tells, at_ms) for step, at_ms in self._happened for expected in script.expectations(step)
-        ]
+        return [Due(expected, step.tells, at_ms) for step, at_ms in self._happened for expected in step.expects]
 
     def _is_nothing_due(self) -> bool:
         late_ms = now_ms() - 1000
@@ -245,8 +242,3 @@ class Day:
 
     def _all_named(self, sent: int) -> bool:
         return self._tap.readings >= sent and not self._tap.unnamed
-
-
-def _version(text: str) -> str:
-    """Return by what a map is known in positions and events."""
-    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from pipeline.simulation.directed import Place
@@ -73,6 +74,11 @@ def broken_map() -> str:
     """Return the map with the new anchor on it and a slip of the pen: its ``x`` has a comma, and there is no ``y``."""
     x_m, _, z_m = NEW_ANCHOR_PLACE
     return good_map() + _line(NEW_ANCHOR, f'"{x_m:.0f},0"', "", f"{z_m:g}")
+
+
+def version_of(text: str) -> str:
+    """Return by what a map is known in events and positions, 12 hex digits, as ``beam-rtls check`` shows it."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def replace_file(path: Path, text: str) -> None:

@@ -22,7 +22,10 @@ from runners.scenario.hall import (
     SITE,
     TOOL,
     anchor_id,
+    broken_map,
+    good_map,
     tag_id,
+    version_of,
 )
 from runners.trial.tap import DEATHS, EVENTS
 
@@ -30,9 +33,6 @@ ANCHOR_TIMEOUT_S, OUTAGE_WINDOW_S, TAG_TIMEOUT_S = 6.0, 5.0, 20.0
 END_S = 224.0
 OUT_ALIVE = "out_alive"
 """In place of a kind: the record of an anchor's death on the topic of that name."""
-MAP_CHANGED, MAP_REFUSED = "map_changed", "map_refused"
-MAP_IS_LIVE = False
-"""Whether a job takes up a changed map by itself. While it does not, nothing is expected of the steps with a map."""
 
 _TOLD_S = 8.0
 """How long an event may take beyond what the settings say: bundles, Kafka, a busy machine."""
@@ -51,6 +51,7 @@ class Expected(NamedTuple):
     within_s: float
     zone: str | None = None
     topic: str = EVENTS
+    map_version: str | None = None
 
 
 class Deed(enum.Enum):
@@ -88,8 +89,12 @@ def _tag(kind: Kind, tag: int, within_s: float = _TOLD_S, zone: str | None = Non
     return Expected(kind.value, tag_id(tag), within_s, zone)
 
 
-def _site(kind: str, within_s: float = _TOLD_S) -> Expected:
-    return Expected(kind, SITE, within_s)
+def _site(kind: Kind, within_s: float = _TOLD_S) -> Expected:
+    return Expected(kind.value, SITE, within_s)
+
+
+def _map(kind: Kind, text: str) -> Expected:
+    return Expected(kind.value, SITE, _MAP_S, map_version=version_of(text))
 
 
 def _begin(scene: DirectedScene) -> None:
@@ -136,25 +141,15 @@ SCRIPT: tuple[Step, ...] = (
          (_tag(Kind.TAG_BACK, JACK, _RESTART_S),)),
     Step(126, "anchor 7 begins to send; it is not on the map", lambda scene: scene.wake(NEW_ANCHOR)),
     Step(134, "a map with anchor 7 and a slip of the pen is put in place", Deed.BREAK_MAP,
-         (_site(MAP_REFUSED, _MAP_S),)),
-    Step(150, "the map is mended", Deed.MEND_MAP, (_site(MAP_CHANGED, _MAP_S),)),
+         (_map(Kind.MAP_REFUSED, broken_map()),)),
+    Step(150, "the map is mended", Deed.MEND_MAP, (_map(Kind.MAP_CHANGED, good_map(with_new_anchor=True)),)),
     Step(168, "the tool is brought home", lambda scene: scene.walk(TOOL, [(25.5, 13.5)]),
          (_tag(Kind.ZONE_ENTRY, TOOL, 5.0 + _TOLD_S, CAGE),)),
     Step(180, "all anchors fall silent", lambda scene: scene.silence(*_EVERYONE),
-         (_site(Kind.SITE_OUTAGE.value, _DEAD_S),)),
-    Step(206, "all anchors are back", lambda scene: scene.wake(*_EVERYONE), (_site(Kind.SITE_BACK.value),)),
+         (_site(Kind.SITE_OUTAGE, _DEAD_S),)),
+    Step(206, "all anchors are back", lambda scene: scene.wake(*_EVERYONE), (_site(Kind.SITE_BACK),)),
 )
 # fmt: on
-
-
-def is_of_map(step: Step) -> bool:
-    """Whether a step is about the map."""
-    return step.does in (Deed.BREAK_MAP, Deed.MEND_MAP)
-
-
-def expectations(step: Step) -> tuple[Expected, ...]:
-    """Return what has to come of a step, as the pipeline is."""
-    return () if is_of_map(step) and not MAP_IS_LIVE else step.expects
 
 
 def time_text(step: Step) -> str:

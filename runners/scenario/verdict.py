@@ -27,6 +27,7 @@ class Told(NamedTuple):
     kind: str
     subject: str
     zone: str | None
+    map_version: str | None
     event_id: str
     value: bytes
     appended_ms: int
@@ -92,9 +93,10 @@ def told(topic: str, record: Record) -> Told:
         value = orjson.loads(record.value)
         kind = OUT_ALIVE if topic == DEATHS else value["kind"]
         subject = value["anchorid"] if topic == DEATHS else value["tagid"] or value["anchorid"] or value["site"]
-        return Told(topic, kind, subject, value.get("zone"), value["event_id"], record.value, record.appended_ms)
+        about = (value.get("zone"), value.get("map_version"))
+        return Told(topic, kind, subject, *about, value["event_id"], record.value, record.appended_ms)
     except (ValueError, KeyError, TypeError, AttributeError):
-        return Told(topic, NOT_READABLE, "", None, record.value.hex(), record.value, record.appended_ms)
+        return Told(topic, NOT_READABLE, "", None, None, record.value.hex(), record.value, record.appended_ms)
 
 
 def judge(dues: Sequence[Due], records: Iterable[Told], crashes: Sequence[Crash]) -> list[Line]:
@@ -141,4 +143,5 @@ def _verdict(due: Due, copies: Sequence[Told], deaths: set[str], crashes: Sequen
 
 
 def _is_of(one: Told, expected: Expected) -> bool:
-    return one[:4] == (expected.topic, expected.kind, expected.subject, expected.zone)
+    about = (expected.zone, expected.map_version)
+    return one[:5] == (expected.topic, expected.kind, expected.subject, *about)
