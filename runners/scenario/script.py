@@ -117,7 +117,7 @@ SCRIPT: tuple[Step, ...] = (
          (_tag(Kind.ZONE_ENTRY, TOOL, _START_S, CAGE),)),
     Step(5, "anchor 2 falls silent", lambda scene: scene.silence(anchor_id(2)), _dead(2)),
     Step(10, "the clock of anchor 4 jumps an hour ahead", lambda scene: scene.set_clock(anchor_id(4), 3600.0),
-         (_anchor(Kind.CLOCK_SKEWED, 4, _CLOCK_WINDOW_S + _TOLD_S),)),
+         (_anchor(Kind.CLOCK_SKEWED, 4, _CLOCK_WINDOW_S + _RESTART_S),)),
     Step(12, "the battery of the crate's tag is low", lambda scene: scene.run_low(CRATE),
          (_tag(Kind.BATTERY_LOW, CRATE),)),
     Step(15, "the pallet goes along the hall, through dock and aisle",
