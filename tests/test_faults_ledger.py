@@ -13,7 +13,7 @@ from pipeline.tag_identity import TagIdentity
 from runners.faults.report import summary, table
 from runners.faults.scenario import Result, Strike
 from runners.trial.faults import BrokerStopped, Fault, Resumed, TaskManagerKilled
-from runners.trial.ledger import Kind, LedgerError, Outcome, fix, names_of, rejection, settle
+from runners.trial.ledger import Kind, LedgerError, Outcome, audit, fix, names_of, rejection, settle
 from tests.readings import START_S, record
 
 START_MS = START_S * 1000
@@ -131,6 +131,24 @@ def test_a_fix_of_records_that_nobody_knows_is_unexpected() -> None:
 def test_an_unsound_reference_is_refused(reference: list[Outcome], problem: str) -> None:
     with pytest.raises(LedgerError, match=problem):
         settle(RECORDS, reference, EXPECTED)
+
+
+def audited(found: list[Outcome]) -> Counter[Kind]:
+    """What the account without a reference has beside readings, fixes and rejections."""
+    counts = Counter(entry.kind for entry in audit(RECORDS, found))
+    assert counts.pop(Kind.READING) == 5
+    return Counter({kind: count for kind, count in counts.items() if kind not in (Kind.FIX, Kind.REJECTION)})
+
+
+def test_without_a_reference_each_reading_has_to_be_named_once_and_repeats_to_be_the_same() -> None:
+    assert audited(EXPECTED) == {}
+    assert audited([*EXPECTED, refused(0, None, "unknown_anchor", topic="packet_alive")]) == {}
+    assert audited([*EXPECTED, EXPECTED[0]]) == {Kind.REPEATED: 1}
+    assert audited(EXPECTED[1:]) == {Kind.UNACCOUNTED: 3}
+    assert audited([*EXPECTED, position("f2", offsets=(2,))]) == {Kind.DOUBLED: 1}
+    assert audited([*EXPECTED, position(x=1.5)]) == {Kind.REPEATED: 1, Kind.ALTERED: 1}
+    assert audited([*EXPECTED, position("f2", offsets=(17,))]) == {Kind.UNEXPECTED: 1}
+    assert audited([*EXPECTED, fix(b"{}"), rejection(b"[]")]) == {Kind.UNEXPECTED: 2}
 
 
 def struck(fault: Fault, since_ms: int, seconds: float = 1.0) -> Strike:
