@@ -91,11 +91,11 @@ class MapFollower:
             self._changed = found
         else:
             self._changed = None
-            self._settle()
+            self._settle(found)
         self._copy.confirm()
 
-    def _settle(self) -> None:
-        self._settled = MapFiles(self._read)
+    def _settle(self, found: MapFiles) -> None:
+        self._settled = MapFiles(found.read)  # what was found, and no file that the map no longer names
         try:
             site = site_in(self._settled, self._file.path, self._file.tag_height_m)
         except SiteError as error:

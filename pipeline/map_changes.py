@@ -34,6 +34,8 @@ class MapChanges:
     seen_at_us: int = 0
     count: int = 0
     """How many changes have been told of."""
+    begun_us: int = 0
+    """``seen_at_us`` of the first report: a count of another job, begun without this state, is another."""
 
     def take(self, report: MapReport) -> list[Event]:
         """Take a worker's report in; return the event of a change that no other worker has reported.
@@ -44,6 +46,7 @@ class MapChanges:
         if report.seen_at_us <= self.seen_at_us or (report.version, is_refused) == (self.version, self.is_refused):
             return []
         is_first = not self.version
+        self.begun_us = self.begun_us or report.seen_at_us
         self.version, self.is_refused, self.seen_at_us = report.version, is_refused, report.seen_at_us
         if is_first and not is_refused:
             return []
@@ -52,7 +55,7 @@ class MapChanges:
         return [
             Event(
                 kind.value,
-                event_id(kind, f"{report.site} {report.version}", self.count),
+                event_id(kind, f"{report.site} {report.version} {self.count}", self.begun_us),
                 report.seen_at_us,
                 site=report.site,
                 map_version=report.version,

@@ -1,4 +1,7 @@
-"""The files of a site map: on a disk, or on any file system that Beam knows, such as ``gs://`` or ``s3://``."""
+"""The files of a site map: on a disk, or on a file system that Beam knows by the scheme, as ``gs://`` or ``s3://``.
+
+Such a one needs Beam's extra for it, and what it takes to log in from the environment.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,9 @@ def read_bytes(path: str) -> bytes:
         return Path(path).read_bytes()
     from apache_beam.io.filesystem import BeamIOError  # noqa: PLC0415  (a local map needs no Beam)
     from apache_beam.io.filesystems import FileSystems  # noqa: PLC0415
+    from apache_beam.options.pipeline_options import PipelineOptions  # noqa: PLC0415
 
+    FileSystems.set_options(PipelineOptions([]))  # some refuse to work without any
     try:
         with FileSystems.open(path) as file:
             return bytes(file.read())

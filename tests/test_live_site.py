@@ -68,6 +68,27 @@ def test_a_change_is_in_force_once_two_looks_have_found_the_same(disk: Disk) -> 
     assert follower.report == ("hall", follower.site.version, 2, None)
 
 
+def test_what_two_looks_have_found_is_what_is_taken_up(disk: Disk) -> None:
+    """Not what a third one would: the file may be written to meanwhile."""
+    texts = [TRIANGLE, TRIANGLE + FOURTH, TRIANGLE + FOURTH, TRIANGLE + BROKEN]
+
+    follower = MapFollower(SiteFile(str(disk.path)), disk.copy(), lambda _: texts.pop(0).encode(), disk.clock)
+    follower.look()
+    follower.look()
+    assert len(follower.site.anchors) == 4
+    assert len(texts) == 1
+
+
+def test_a_version_is_the_same_whether_a_worker_has_seen_the_map_change_or_not(disk: Disk) -> None:
+    (disk.folder / "zone.geojson").write_text('{"type": "Polygon", "coordinates": [[[0, 0], [5, 0], [5, 5], [0, 0]]]}')
+    disk.write(TRIANGLE + "zones:\n  - {id: Z, geojson: zone.geojson}\n")
+    follower = disk.follower()
+    disk.write(TRIANGLE)
+    follower.look()
+    follower.look()
+    assert follower.site.version == disk.follower().site.version
+
+
 def test_a_file_half_written_is_not_taken_for_a_map(disk: Disk) -> None:
     disk.write(TRIANGLE + FOURTH)
     follower = disk.follower()

@@ -17,8 +17,8 @@ from pipeline.wire.map_reports import pack_report, unpack_report
 from tests.beam_engines import BUNDLE_BASED, FN_API, engine
 from tests.readings import DEMO
 
-SAMPLE = MapChanges("0123456789ab", is_refused=True, seen_at_us=7, count=2)
-GOLDEN = "0a0c303132333435363738396162100118072002"
+SAMPLE = MapChanges("0123456789ab", is_refused=True, seen_at_us=7, count=2, begun_us=5)
+GOLDEN = "0a0c3031323334353637383961621001180720022805"
 
 
 def report(version: str, at_us: int, fault: str | None = None) -> MapReport:
@@ -70,6 +70,9 @@ def test_told_again_after_a_crash_it_has_the_same_name_and_another_time_round_an
         assert [event.event_id for event in events] == [event.event_id for event in again]
         names += [event.event_id for event in events]
     assert len(set(names)) == len(names) == 3
+    begun_anew = MapChanges()
+    begun_anew.take(report("v1", 7))
+    assert {event.event_id for event in begun_anew.take(report("v2", 8))}.isdisjoint(names)
 
 
 @pytest.mark.parametrize("fault", [None, "", "map.yaml:6: x is far"])

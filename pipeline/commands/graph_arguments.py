@@ -20,7 +20,7 @@ def add_site_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentGro
         "--anchors",
         required=True,
         metavar="FILE",
-        help="site map: YAML, or CSV anchor_id,x,y[,z]; metres; on a disk or as gs://, s3://, hdfs://",
+        help="site map: YAML, or CSV anchor_id,x,y[,z]; metres; on a disk, or gs://, s3:// with Beam's extra",
     )
     site.add_argument("--tag-height", type=number(), metavar="M", help="height (m) of the tags, in place of the map's")
     return site

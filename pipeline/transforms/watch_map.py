@@ -69,6 +69,7 @@ def to_bytes(changes: MapChanges) -> bytes:
         is_refused=changes.is_refused,
         seen_at_us=changes.seen_at_us,
         count=changes.count,
+        begun_us=changes.begun_us,
     )
     return state.SerializeToString()
 
@@ -76,4 +77,4 @@ def to_bytes(changes: MapChanges) -> bytes:
 def from_bytes(data: bytes) -> MapChanges:
     """Return the state that :func:`to_bytes` wrote; no bytes are a map of which nothing was told."""
     state = MapChangesState.FromString(data)
-    return MapChanges(state.version, state.is_refused, state.seen_at_us, state.count)
+    return MapChanges(state.version, state.is_refused, state.seen_at_us, state.count, state.begun_us)
