@@ -115,6 +115,16 @@ def test_a_position_without_records_is_refused() -> None:
         Summary().add_position(position("f", []), START_MS)
 
 
+def test_a_tag_torn_off_is_one_tag_whether_positions_name_it_with_its_state_or_without() -> None:
+    summary = Summary()
+    for offset, sent_as in enumerate((TAG, "0003FFDDEEFF0001", "0003FFDDEEFF0001")):
+        summary.add_truth(truth(offset, 1.0, tag=sent_as))
+    for offset, given_out in enumerate((TAG, TAG, "0003FFDDEEFF0001")):
+        summary.add_position(position(f"f{offset}", [offset], tag=given_out), START_MS)
+    result = summary.result()
+    assert (result["tags"], result["tags_positioned"], result["positions_without_truth"]) == (1, 1, 0)
+
+
 def test_counts_and_rates_of_the_result() -> None:
     summary = Summary()
     for second in range(11):
@@ -133,7 +143,7 @@ def test_counts_and_rates_of_the_result() -> None:
         "p95_error_m": 0.0,
         "latency_p50_ms": None,
         "latency_p99_ms": None,
-        "tags": 2,
+        "tags": 1,
         "tags_positioned": 1,
         "repeats": 0,
         "positions_without_truth": 0,

@@ -26,7 +26,8 @@ MAX_TRUTH = 500_000
 MAX_WAITING = 100_000
 MAX_FIX_IDS = 500_000
 
-RecordKey = tuple[int, int, str]  # partition, offset, tag
+RecordKey = tuple[int, int, str]  # partition, offset, name of the tag
+_NAME_DIGITS = 12
 
 
 class _Truth(NamedTuple):
@@ -93,7 +94,7 @@ class Summary:
 
     @property
     def true_tags(self) -> int:
-        """How many tags the truth speaks of, each id a tag of its own."""
+        """How many tags the truth speaks of."""
         return len(self._true_tags)
 
     @property
@@ -113,8 +114,8 @@ class Summary:
     def add_truth(self, value: Mapping[str, Any]) -> None:
         """Take where a tag truly was at the true instant of one reading, and join the positions that wait for it."""
         tag: str = value["tagid"]
-        self._true_tags.add(tag)
-        key = (value["partition"], value["offset"], tag)
+        self._true_tags.add(_name(tag))
+        key = (value["partition"], value["offset"], _name(tag))
         truth = _Truth(value["t"], value["kafka_time_ms"], value["x"], value["y"])
         self._newest_truth_ms = max(self._newest_truth_ms, truth.appended_ms)
         self._truth.put(key, truth.appended_ms, truth)
@@ -129,7 +130,7 @@ class Summary:
             self.repeats += 1
             return
         tag: str = value["tagid"]
-        records = tuple((partition, offset, tag) for partition, offset in value["records"])
+        records = tuple((partition, offset, _name(tag)) for partition, offset in value["records"])
         if not records:
             raise ValueError(f"fix {fix_id} names no records")
         position = _Position(tag, value["x"], value["y"], appended_ms, records)
@@ -158,7 +159,7 @@ class Summary:
             "latency_p50_ms": _rounded(self.latencies_ms.quantile(0.50), 1),
             "latency_p99_ms": _rounded(self.latencies_ms.quantile(0.99), 1),
             "tags": self.true_tags,
-            "tags_positioned": len(self.tags),
+            "tags_positioned": len(set(map(_name, self.tags))),
             "repeats": self.repeats,
             "positions_without_truth": self.without_truth,
             "seconds": seconds,
@@ -201,6 +202,11 @@ class Summary:
         self._truth.forget(self._newest_joined_ms - JOIN_HORIZON_MS)
         self._waiting.forget(self._newest_truth_ms - JOIN_HORIZON_MS)
         self._fix_ids.forget(self.newest_ms - REPEAT_HORIZON_MS)
+
+
+def _name(tag: str) -> str:
+    """Return the digits that name a tag: the simulator's have their state in the others, and positions may leave it out."""
+    return tag[:_NAME_DIGITS]
 
 
 def _rounded(value: float | None, digits: int) -> float | None:
