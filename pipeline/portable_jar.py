@@ -22,6 +22,7 @@ from pipeline.graph import build
 from pipeline.kafka import expansion_on_flink, kafka_ends
 from pipeline.settings import FlinkSettings, RunSettings
 from pipeline.site import SiteSource
+from pipeline.stable_ids import name_by_label
 
 
 def write_portable_jar(site: SiteSource, settings: RunSettings, flink: FlinkSettings, output: Path) -> None:
@@ -64,6 +65,7 @@ class _PackingServer(FlinkUberJarJobServer):  # type: ignore[misc]
         self._output = output
 
     def create_beam_job(self, job_id: str, job_name: str, pipeline: Any, options: Any) -> _PackingJob:
+        name_by_label(pipeline)
         return _PackingJob("", self.executable_jar(), job_id, job_name, pipeline, options, output=self._output)
 
 

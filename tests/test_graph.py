@@ -33,6 +33,7 @@ from pipeline.transforms.metric_names import NAMESPACE, all_names
 from pipeline.transforms.outputs import POSITIONS, REJECTED
 from pipeline.transforms.track import Memory, Tracked, TrackFn
 from pipeline.transforms.watch_anchors import WatchAnchorsFn
+from pipeline.transforms.watch_map import WatchMapFn
 from pipeline.transforms.watch_tags import WatchTagsFn
 from pipeline.transforms.watch_zones import WatchZonesFn
 from pipeline.wire.decode import decode
@@ -592,6 +593,7 @@ def test_labels_and_coders_are_an_interface(settings: GraphSettings) -> None:
         *("tags", "anchors", "ts-away")
     ]
     assert (WatchZonesFn.STAYS.name, WatchZonesFn.ZONES.name) == ("stays", "ts-zones")
+    assert WatchMapFn.TOLD.name == "told"
     pairs = "TupleCoder[BytesCoder, BytesCoder]"
     sightings, batches = "TupleCoder[StrUtf8Coder, BytesCoder]", "TupleCoder[VarIntCoder, BytesCoder]"
     assert coders == {
@@ -642,7 +644,8 @@ def keeps_state(step: beam_model.PTransform) -> bool:
 def test_what_flows_into_a_stage_with_state_flows_into_nothing_else(settings: GraphSettings) -> None:
     """Of two stages with one input Flink may take one for the other in a savepoint, and state is lost in silence."""
     pipeline = engine(FN_API)
-    build(pipeline, ends(batch(blink(0.0)), nothing, nothing), lambda: DEMO, settings)
+    live = LiveSite(SiteFile(str(ROOT / "anchors" / "demo.yaml")))
+    build(pipeline, ends(batch(blink(0.0)), nothing, nothing), live, settings)
     steps = [step for step in pipeline.to_runner_api().components.transforms.values() if not step.subtransforms]
     takers: dict[str, set[str]] = defaultdict(set)
     for step in steps:
@@ -655,4 +658,4 @@ def test_what_flows_into_a_stage_with_state_flows_into_nothing_else(settings: Gr
         for collection in step.inputs.values()
     }
     assert found == {name: {name} for name in found}
-    assert len(found) == (5 if settings.track else 4)
+    assert len(found) == (6 if settings.track else 5)

@@ -205,7 +205,7 @@ class Summary:
 
 
 def _name(tag: str) -> str:
-    """Return the digits that name a tag: the simulator's have their state in the others, and positions may leave it out."""
+    """Return the digits that name a tag: in the others is its state, which positions may leave out."""
     return tag[:_NAME_DIGITS]
 
 
