@@ -29,7 +29,7 @@ _MAX_DETAIL = 2000
 class LiveSite:
     """A site map that is followed while it changes: a ``SiteSource``. It goes to workers without its content.
 
-    ``poll_s`` is the time from one look to the next; a change is in force after two to three of them.
+    ``poll_s`` is the time from one look to the next; a change is in force after two of them. 0: it is read once.
     """
 
     file: SiteFile

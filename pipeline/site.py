@@ -100,6 +100,10 @@ class SiteFile:
         """Return what :func:`load_site` makes of it, and raise what that raises."""
         return load_site(self.path, self.tag_height_m)
 
+    def is_here(self) -> bool:
+        """Whether the file can be read from here."""
+        return isinstance(MapFiles().find(self.path), bytes)
+
 
 @dataclass(frozen=True, slots=True)
 class FixedSite:

@@ -104,6 +104,7 @@ def test_a_map_is_never_overwritten_unless_told(log: Path, tmp_path: Path, capsy
         (["--output", "{tmp}/new.csv"], "expected a name that ends in .yaml or .yml"),
         (["--readings", "{tmp}/none.csv"], "expected a file that exists"),
         (["--from", "9", "--to", "3"], "--from 9 is after --to 3"),
+        (["--anchors", "gs://maps/site.yaml"], "is not on a disk; fetch a copy of the map"),
     ],
 )
 def test_a_wrong_call_is_exit_2(

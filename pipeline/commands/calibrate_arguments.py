@@ -104,7 +104,9 @@ def new_argument_parser() -> argparse.ArgumentParser:
 
 
 def _check_written(parser: argparse.ArgumentParser, arguments: CalibrateArguments, *, is_forced: bool) -> None:
-    """Refuse to write over what is read, or, unless forced, over any site map."""
+    """Refuse to write over what is read, or, unless forced, over any site map; and what is not on a disk."""
+    if ":/" in str(arguments.anchors):
+        parser.error(f"--anchors: {arguments.anchors} is not on a disk; fetch a copy of the map")
     output, is_csv = arguments.output, arguments.anchors.suffix.lower() == ".csv"
     expected = (".csv",) if is_csv else (".yaml", ".yml")
     if output.suffix.lower() not in expected:

@@ -33,7 +33,7 @@ def add_live_site_arguments(parser: argparse.ArgumentParser) -> None:
         type=number(at_least=0, at_most=3600),
         default=LiveSite(SiteFile("")).poll_s,
         metavar="S",
-        help="time between two looks at the site map (s): a change is in force after two to three; 0: read once",
+        help="time between two looks at the site map (s): a change is in force after two; 0: read once",
     )
 
 

@@ -100,7 +100,7 @@ def _on_flink(site: LiveSite, arguments: RunArguments) -> int:
 
 def _write_jar(site: LiveSite, arguments: RunArguments, flink: FlinkSettings, output: Path) -> int:
     """Write the job's jar. The map is on the workers, and where it is here as well, it is checked."""
-    if Path(arguments.anchors).exists():
+    if site.file.is_here():
         _check_site(site)
     elif arguments.anchors == site.file.path:
         _LOG.warning("%s is not here and goes unchecked; the workers need it there", arguments.anchors)
