@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import difflib
 import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -27,6 +28,8 @@ _YAML_STRING = "tag:yaml.org,2002:str"
 _YAML_NULL = "tag:yaml.org,2002:null"
 _DEEPEST = 2
 """Lists are read into lists so far: a polygon is one of corners. A list can hold itself."""
+_WHOLE = re.compile(r"[-+]?[0-9]+")
+_DIGITS = re.compile(r"[0-9]+")
 
 
 def read_draft(path: str, files: MapFiles, problems: list[Problem]) -> Draft | None:
@@ -99,6 +102,8 @@ def _read_yaml(text: str, _stem: str, problems: list[Problem]) -> Draft | None:
         return None
     problems.extend(_key_problems(root))
     problems.extend(_misspelt("site map", _keys(root), SITE_KEYS))
+    if root.flow_style:
+        problems.extend(_stray_keys("site map", root, SITE_KEYS))
     line, anchors = _under("anchors", root)
     if not isinstance(anchors, yaml.SequenceNode):
         found = "missing" if anchors is None or anchors.tag == _YAML_NULL else _kind(anchors)
@@ -122,6 +127,7 @@ def _entries(what: str, node: yaml.Node | None, known: Sequence[str], problems: 
     for number, item in enumerate(node.value, start=1):
         if isinstance(item, yaml.MappingNode):
             problems.extend(_misspelt(f"{what} {number}", _keys(item), known))
+            problems.extend(_stray_keys(f"{what} {number}", item, known))
     return [_entry(item, known) for item in node.value]
 
 
@@ -191,6 +197,25 @@ def _key_problems_of_one(node: yaml.MappingNode) -> Iterator[Problem]:
         elif key in first_lines:
             yield Problem.error(line, f"key {key!r} is given twice; it already stands on line {first_lines[key]}")
         first_lines.setdefault(key, line)
+
+
+def _stray_keys(where: str, node: yaml.MappingNode, known: Sequence[str]) -> Iterator[Problem]:
+    """Find the keys that no version will know: numbers, and those without a value.
+
+    A decimal comma makes such keys, and would else cost the decimals in silence: ``{x: 29,6}`` is x of 29 and a key 6.
+    """
+    before = ""
+    for key, value in node.value:
+        is_empty = value.tag == _YAML_NULL
+        if isinstance(key, yaml.ScalarNode) and key.value not in known:
+            is_split = is_empty and _DIGITS.fullmatch(key.value) and _WHOLE.fullmatch(before)
+            mend = f"a decimal comma? write {before}.{key.value}" if is_split else "take it out, or give it a value"
+            if is_empty:
+                yield Problem.error(_line(key), f"{where}: {key.value!r} is not known and has no value; {mend}")
+            elif _cell(key).number() is not None:
+                expected = f"expected one of {', '.join(known)}"
+                yield Problem.error(_line(key), f"{where}: the key {key.value!r} is a number; {expected}")
+        before = value.value if isinstance(value, yaml.ScalarNode) and not value.style else ""
 
 
 def _line(node: yaml.Node) -> int:

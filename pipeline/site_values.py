@@ -73,8 +73,14 @@ def length_range(cell: Cell | None, what: str, problems: list[Problem]) -> tuple
     if lowest is not None and highest is not None and lowest < highest:
         return lowest, highest
     expected = "expected [lowest, highest], two numbers of metres, the lower one first"
-    problems.append(Problem.error(cell.line, f"{what} is {written(cell)}; {expected}"))
+    problems.append(Problem.error(cell.line, f"{what} is {written(cell)}; {expected}{comma_hint(cell)}"))
     return None
+
+
+def comma_hint(cell: Cell) -> str:
+    """Return what to add to a message where two numbers are expected and a list has more: 1,5 is two of them."""
+    is_longer = len(cell.items) > _ENDS and all(item.number() is not None for item in cell.items)
+    return " (a decimal comma? decimals take a point)" if is_longer else ""
 
 
 def written(cell: Cell) -> str:

@@ -136,7 +136,7 @@ def _drawn(label: str, cell: Cell, problems: list[Problem]) -> tuple[Ring, ...] 
         corner = _corner(item)
         if corner is None:
             what = f"{label}: corner {number} is {values.written(item)}; expected [x, y], two numbers of metres"
-            problems.append(Problem.error(item.line, what))
+            problems.append(Problem.error(item.line, what + values.comma_hint(item)))
         else:
             corners.append(corner)
     if len(corners) < len(cell.items):

@@ -10,6 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pipeline.site import Anchor, Problem, Site, SiteError, SiteFile, check_site, load_site, plan_flatness
+from pipeline.site_draft import ANCHOR_KEYS
 from pipeline.site_geometry import mirror_excluding_heights
 from tests.readings import DEMO
 
@@ -195,11 +196,51 @@ def test_a_coordinate_that_is_no_finite_number_is_shown_as_written(
         ),
         ("{id: A3, x: 9, x: 8, y: 9}", "key 'x' is given twice; it already stands on line 6"),
         ("{id: A3, x: 9, y: 9, more: {a: 1, a: 2}}", "key 'a' is given twice; it already stands on line 6"),
+        ("{id: A3, x: 29,6, y: 9}", "anchor 4: '6' is not known and has no value; a decimal comma? write 29.6"),
+        ("{id: A3, x: 9, 6: 9, y: 9}", f"anchor 4: the key '6' is a number; expected one of {', '.join(ANCHOR_KEYS)}"),
         ("{<<: {z: 4}, id: A3, x: 9, y: 9}", "merging with '<<' is not read here; write the keys out"),
     ],
 )
 def test_a_faulty_anchor_is_one_error_on_its_line(write: Callable[..., Path], anchor: str, message: str) -> None:
     assert check_site(write(with_anchor(anchor))) == [Problem(6, "error", message)]
+
+
+@pytest.mark.parametrize(
+    ("written", "key", "mend"),
+    [
+        ("bias: 0,18", "18", "a decimal comma? write 0.18"),
+        ("bias: -3,05", "05", "a decimal comma? write -3.05"),
+        ("bias: 0,18m", "18m", "take it out, or give it a value"),
+        ("bias: 0.1,8", "8", "take it out, or give it a value"),
+        ("name: '0',8", "8", "take it out, or give it a value"),
+        ("more: ", "more", "take it out, or give it a value"),
+    ],
+)
+def test_a_key_that_is_not_known_and_has_no_value_is_an_error(
+    write: Callable[..., Path], written: str, key: str, mend: str
+) -> None:
+    message = f"anchor 4: {key!r} is not known and has no value; {mend}"
+    assert check_site(write(with_anchor(f"{{id: A3, x: 9, y: 9, {written}}}"))) == [Problem(6, "error", message)]
+
+
+def test_decimal_commas_are_told_of_on_their_lines_in_mappings_of_either_kind(write: Callable[..., Path]) -> None:
+    block = "  - id: A3\n    x: 9\n    y: 9\n    6:\n    z:\n"
+    assert errors(check_site(write(TRIANGLE + block))) == [
+        (9, "anchor 4: '6' is not known and has no value; a decimal comma? write 9.6")
+    ]
+    flow = "{id: A3, x: 29,\n    6, y: 0,5, z: }"
+    assert errors(check_site(write(with_anchor(flow)))) == [
+        (7, "anchor 4: '6' is not known and has no value; a decimal comma? write 29.6"),
+        (7, "anchor 4: '5' is not known and has no value; a decimal comma? write 0.5"),
+    ]
+
+
+def test_a_map_in_one_mapping_with_a_decimal_comma_is_an_error(write: Callable[..., Path]) -> None:
+    anchors = "[{id: A0, x: 2, y: 0}, {id: A1, x: 0, y: 2}, {id: A2, x: 2, y: 3}]"
+    assert errors(check_site(write(f"{{site: hall, max_distance: 80,5, anchors: {anchors}}}"))) == [
+        (1, "site map: '5' is not known and has no value; a decimal comma? write 80.5")
+    ]
+    assert check_site(write(f"{TRIANGLE}language:\n")) == []
 
 
 @pytest.mark.parametrize(
@@ -225,7 +266,6 @@ def test_a_faulty_setting_is_an_error_on_its_line(write: Callable[..., Path], se
         ("1.2", "1.2"),
         ("[]", "a list"),
         ("[1]", "[1]"),
-        ("[0, 1, 2]", "[0, 1, 2]"),
         ("[2, 1]", "[2, 1]"),
         ("[1, 1]", "[1, 1]"),
         ("[0, .inf]", "[0, .inf]"),
@@ -236,6 +276,13 @@ def test_a_faulty_setting_is_an_error_on_its_line(write: Callable[..., Path], se
 )
 def test_a_tag_height_range_that_is_none_is_an_error(write: Callable[..., Path], written: str, shown: str) -> None:
     what = f"`tag_height_range` is {shown}; expected [lowest, highest], two numbers of metres, the lower one first"
+    assert errors(check_site(write(f"{TRIANGLE}tag_height_range: {written}\n"))) == [(6, what)]
+
+
+@pytest.mark.parametrize(("written", "shown"), [("[0,5, 2]", "[0, 5, 2]"), ("[0,5, 2,5]", "[0, 5, 2, 5]")])
+def test_a_range_with_decimal_commas_is_told_of_points(write: Callable[..., Path], written: str, shown: str) -> None:
+    expected = "expected [lowest, highest], two numbers of metres, the lower one first"
+    what = f"`tag_height_range` is {shown}; {expected} (a decimal comma? decimals take a point)"
     assert errors(check_site(write(f"{TRIANGLE}tag_height_range: {written}\n"))) == [(6, what)]
 
 

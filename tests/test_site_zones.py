@@ -19,6 +19,7 @@ anchors:
   - {id: A1, x: 0, y: 2}
   - {id: A2, x: 2, y: 3}
 """
+COMMA = " (a decimal comma? decimals take a point)"
 CORNERS = "expected a list of corners [x, y], two numbers of metres each"
 SQUARE = "[[0, 0], [4, 0], [4, 4], [0, 4]]"
 RING = ((0.0, 0.0), (4.0, 0.0), (4.0, 4.0), (0.0, 4.0))
@@ -105,8 +106,12 @@ def test_home_zones_are_kept_under_the_id_that_is_given_out(write: Callable[[str
             "zone 'dock': corner 2 is 4; expected [x, y], two numbers of metres",
         ),
         (
-            "{id: dock, polygon: [[0, 0], [4, 0, 1], [4, 4]]}",
-            "zone 'dock': corner 2 is [4, 0, 1]; expected [x, y], two numbers of metres",
+            "{id: dock, polygon: [[0, 0], [4,5, 1], [4, 4]]}",
+            f"zone 'dock': corner 2 is [4, 5, 1]; expected [x, y], two numbers of metres{COMMA}",
+        ),
+        (
+            f"{{id: dock, polygon: {SQUARE}, exit_delay: 2,5}}",
+            "zone 1: '5' is not known and has no value; a decimal comma? write 2.5",
         ),
         (
             "{id: dock, polygon: [[0, 0], [4, 0], [0, 0]]}",
