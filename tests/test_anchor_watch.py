@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.events import Event, Sighting, subject_of
 from pipeline.positioning.anchor_watch import AnchorWatch, AnchorWatchSettings
+from pipeline.positioning.known_anchors import KnownAnchors, anchor_change
 from pipeline.positioning.thinning import thinned
 from pipeline.site import Anchor, Site
 from pipeline.wire.sightings import pack_sightings, unpack_sightings
@@ -103,6 +104,68 @@ def test_an_anchor_removed_from_the_map_is_not_told_of() -> None:
     play([one for name in "ABC" for one in beats(name, 0, 20)], 20.0, watch=watch)
     events = play([*beats("A", 22, 60), *beats("B", 22, 60), seen("C", 40.0)], 60.0, site=site_of("AB"), watch=watch)
     assert events == []
+
+
+AB = site_of("AB")
+
+
+def c_is_dead(watch: AnchorWatch) -> None:
+    events = play([*beats("A", 0, 40), *beats("B", 0, 40), *beats("C", 0, 10, 7.0)], 40.0, watch=watch)
+    assert told(events) == [("anchor_dead", "C", 20.0)]
+
+
+def a_and_b(from_s: float, to_s: float) -> list[Sighting]:
+    return [*beats("A", from_s, to_s), *beats("B", from_s, to_s)]
+
+
+def test_a_dead_anchor_that_was_off_the_map_is_told_back_when_it_is_heard_on_the_map() -> None:
+    watch = AnchorWatch()
+    c_is_dead(watch)
+    assert play([*a_and_b(42, 60), seen("C", 50.0)], 60.0, site=AB, watch=watch) == []
+    assert play(a_and_b(62, 80), 80.0, watch=watch) == []
+    (event,) = play([*a_and_b(82, 90), *beats("C", 85, 90)], 90.0, watch=watch)
+    assert told([event]) == [("anchor_back", "C", 85.0)]
+    assert event.last_seen_us == us(10.0)
+    assert told(play(a_and_b(92, 120), 120.0, watch=watch)) == [("anchor_dead", "C", 99.0)]
+
+
+def test_a_return_that_is_not_settled_when_the_anchor_leaves_the_map_is_told_when_it_is_back() -> None:
+    watch = AnchorWatch()
+    c_is_dead(watch)
+    watch.add(seen("C", 41.0), ABC, SETTINGS)
+    assert play(a_and_b(42, 60), 60.0, site=AB, watch=watch) == []
+    assert told(play([*a_and_b(62, 70), *beats("C", 64, 70)], 70.0, watch=watch)) == [("anchor_back", "C", 64.0)]
+
+
+def test_an_anchor_that_leaves_the_map_alive_and_is_put_back_is_new_there() -> None:
+    watch = AnchorWatch()
+    play([*a_and_b(0, 20), *beats("C", 0, 20)], 20.0, watch=watch)
+    assert play(a_and_b(22, 60), 60.0, site=AB, watch=watch) == []
+    assert watch.dead_off_map == {}
+    assert play([*a_and_b(62, 80), *beats("C", 66, 80)], 80.0, watch=watch) == []
+    assert told(play(a_and_b(82, 120), 120.0, watch=watch)) == [("anchor_dead", "C", 90.0)]
+
+
+def test_a_dead_anchor_that_stays_off_the_map_is_not_told_again_and_little_is_kept_of_it() -> None:
+    watch = AnchorWatch()
+    c_is_dead(watch)
+    assert watch.anchors["C"].clock.windows
+    assert play([*a_and_b(42, 600), *beats("C", 100, 600)], 600.0, site=AB, watch=watch) == []
+    gone = watch.dead_off_map["C"]
+    assert (gone.last_us, gone.runs, gone.clock.windows) == (us(10.0), [], {})
+
+
+def test_an_anchor_that_leaves_the_map_in_an_outage_and_is_put_back_is_watched() -> None:
+    """With or without an end of the outage in between: who hears of the end takes it for all anchors."""
+    watch = AnchorWatch()
+    events = play([*a_and_b(0, 20), *beats("C", 0, 20)], 40.0, watch=watch)
+    assert told(events) == [("site_outage", "hall", 30.0)]
+    assert told(play(a_and_b(50, 60), 60.0, site=AB, watch=watch)) == [("site_back", "hall", 50.0)]
+    assert watch.dead_off_map == {}
+    assert play([*a_and_b(62, 70), *beats("C", 62, 70)], 70.0, watch=watch) == []
+    assert told(play([], 100.0, watch=watch)) == [("site_outage", "hall", 80.0)]
+    assert watch.advance(us(110.0), AB, SETTINGS) == []
+    assert told(play([seen("C", 120.0)], 121.0, watch=watch)) == [("site_back", "hall", 120.0)]
 
 
 def test_all_anchors_silent_within_the_window_are_one_outage() -> None:
@@ -320,3 +383,25 @@ def test_who_is_silent_in_the_end_has_been_told_of(stream: Stream) -> None:
     out = kinds.get("hall") == "site_outage"
     for anchor in "ABC":
         assert kinds.get(anchor) == "anchor_dead" or out
+
+
+@given(streams, st.lists(st.sampled_from(["ABC", "AB", "BC", "ABX"]), min_size=1))
+def test_on_any_map_a_death_is_told_once_and_the_return_of_who_is_heard(stream: Stream, maps: list[str]) -> None:
+    """Maps change from record to record; on the last, all anchors are heard once more."""
+    watch, known = AnchorWatch(), KnownAnchors()
+    events: list[Event] = []
+    sightings = as_sightings(stream)
+    for number, one in enumerate(sightings):
+        site = site_of(maps[number % len(maps)])
+        events += fire(watch, one.kafka_time_us, site)
+        watch.add(one, site, SETTINGS)
+    last_s = (sightings[-1].kafka_time_us - us(0)) / 1e6 + 100.0
+    events += play([seen(name, last_s) for name in "ABCX"], last_s + 1.0, site=site_of("ABCX"), watch=watch)
+    for name in "ABCX":
+        kinds = [event.kind for event in events if event.anchor == name and not event.kind.startswith("clock")]
+        assert kinds == ["anchor_dead", "anchor_back"] * (len(kinds) // 2)
+    for change in filter(None, map(anchor_change, events)):
+        known.take(change)
+    assert (known.dead, known.out, watch.dead_off_map) == (set(), False, {})
+    of_anchors = [event.event_id for event in events if event.anchor]
+    assert len(set(of_anchors)) == len(of_anchors)

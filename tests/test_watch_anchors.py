@@ -27,7 +27,19 @@ from pipeline.transforms.watch_anchors import WatchAnchors, WatchAnchorsFn
 from pipeline.wire.sightings import pack_sightings, unpack_sightings
 from tests.beam_engines import BUNDLE_BASED, engine
 from tests.readings import us
-from tests.test_anchor_watch import ABC, SETTINGS, Stream, as_sightings, beats, fire, play, seen, streams, told
+from tests.test_anchor_watch import (
+    ABC,
+    SETTINGS,
+    Stream,
+    as_sightings,
+    beats,
+    fire,
+    play,
+    seen,
+    site_of,
+    streams,
+    told,
+)
 from tests.test_tag_groups import OneTimer
 
 # Written by the first version that kept this state. Whoever has to change this line loses what sites have saved.
@@ -36,6 +48,13 @@ GOLDEN = (
     "85033210c0ab988dccc78503c0ab988dccc7850338014208809ee18bccc785034a010022340a014218a0e9f98cccc7850320"
     "a0e9f98cccc78503321080a5889accc78503c0a9c59accc785034208809ee18bccc785034a010022200a014310011880bdf5"
     "f3cbc785032080bdf5f3cbc7850328c18089fbcbc78503"
+)
+# Written by the first version that kept anchors that are off the map.
+GOLDEN_OFF_MAP = (
+    "08809093efcbc785031080acafa8ccc7850318c1e89ba1ccc7850322200a0142100218c0a9c59accc7850320c0a9c59accc7"
+    "850328c1e89ba1ccc7850322170a014410022080a5889accc7850328c1e89ba1ccc7850322170a014510022080a5889accc7"
+    "850328c1e89ba1ccc785032a220a014110011880c49c82ccc785032080c49c82ccc7850328c187b089ccc7850338012a200a"
+    "014310011880bdf5f3cbc785032080bdf5f3cbc7850328c18089fbcbc78503"
 )
 GOLDEN_SIGHTINGS = (
     "0a01410a01420a01411218809093efcbc78503a0d2b1efcbc78503c094d0efcbc785031a1a809093efcbc785038080808080"
@@ -57,6 +76,20 @@ def test_golden_bytes() -> None:
     assert watch.anchors["B"].runs == [Run(us(90.0), us(91.0))]
     assert to_bytes(watch).hex() == GOLDEN
     assert from_bytes(bytes.fromhex(GOLDEN)) == watch
+
+
+def off_map() -> AnchorWatch:
+    """The sample, after A and C, which are dead, were taken off the map."""
+    watch = sample()
+    assert [event.kind for event in watch.advance(us(120.0), site_of("BDE"), SETTINGS)]
+    return watch
+
+
+def test_golden_bytes_of_anchors_that_are_off_the_map() -> None:
+    watch = off_map()
+    assert watch.dead_off_map.keys() == {"A", "C"}
+    assert to_bytes(watch).hex() == GOLDEN_OFF_MAP
+    assert from_bytes(bytes.fromhex(GOLDEN_OFF_MAP)) == watch
 
 
 def test_golden_bytes_of_sightings() -> None:
@@ -179,6 +212,30 @@ def test_an_anchor_that_joins_the_map_is_watched_from_then_on_and_one_that_leave
     changed = Stage(Site("hall", anchors), stage.bag, stage.timer)
     changed.take(*(one for name in "AB" for one in beats(name, 22, 60)))
     assert changed.fire(us(60.0)) == [("anchor_dead", "D", 30.0)]
+
+
+def test_a_dead_anchor_that_was_off_the_map_over_a_restart_is_told_back() -> None:
+    stage = Stage()
+    stage.take(*beats("A", 0, 40), *beats("B", 0, 40), *beats("C", 0, 10))
+    assert stage.fire(us(40.0)) == [("anchor_dead", "C", 20.0)]
+    without = Stage(site_of("AB"), stage.bag, stage.timer)
+    without.take(*(one for name in "AB" for one in beats(name, 42, 60)))
+    assert without.fire(us(60.0)) == []
+    put_back = Stage(bag=without.bag, timer=without.timer)
+    put_back.take(*(one for name in "ABC" for one in beats(name, 62, 80)))
+    assert put_back.fire(us(80.0)) == [("anchor_back", "C", 62.0)]
+
+
+def test_hundreds_of_anchors_that_died_and_were_replaced_take_little_room() -> None:
+    stage = Stage()
+    for number in range(300):
+        at_s = 100.0 * number
+        changing = Stage(Site("hall", {**ABC.anchors, f"A1B2C3D3{number:08X}": Anchor("", 9.0, 9.0)}), stage.bag)
+        changing.timer.at = stage.timer.at
+        changing.take(*(one for name in "ABC" for one in beats(name, at_s, at_s + 98)))
+        assert len(changing.fire(us(at_s + 98.0))) == 1
+        stage = changing
+    assert len(b"".join(stage.bag.read())) < 300 * 64
 
 
 def test_an_unexpected_error_is_counted_and_no_bundle_fails_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:

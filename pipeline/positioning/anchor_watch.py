@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipeline.events import Event, EventKind, Sighting, event_id
 from pipeline.positioning.anchor_clock import AnchorClock
@@ -85,6 +85,10 @@ class WatchedAnchor:
     """When it was heard after that, not yet settled."""
     clock: AnchorClock = field(default_factory=AnchorClock)
 
+    def at_rest(self) -> WatchedAnchor:
+        """Return what has been told of it, without what is not settled."""
+        return replace(self, runs=[], clock=AnchorClock(self.clock.skewed))
+
 
 @dataclass(slots=True)
 class AnchorWatch:
@@ -97,6 +101,8 @@ class AnchorWatch:
     outage_us: int = 0
     """Since when there is an outage; 0: there is none."""
     anchors: dict[str, WatchedAnchor] = field(default_factory=dict)
+    dead_off_map: dict[str, WatchedAnchor] = field(default_factory=dict)
+    """Anchors taken off the map while they were dead: put back, they are dead until they are heard."""
 
     def add(self, sighting: Sighting, site: Site, settings: AnchorWatchSettings) -> None:
         """Take a record in; what follows, :meth:`advance` tells. An anchor not on the map only tells the time."""
@@ -140,13 +146,22 @@ class AnchorWatch:
         return None if step is None else step[0]
 
     def _follow(self, site: Site) -> None:
-        """Watch the anchors of the map, and no others. One that is new there is silent from then on."""
+        """Watch the anchors of the map, and no others. One that is new there is silent from then on.
+
+        Who was told of a death is to be told of the return, also where the anchor was off the map in between. An outage
+        is the site's and is not kept for an anchor: its end is told in any case.
+        """
         if self.anchors.keys() == site.anchors.keys():
             return
+        for name, anchor in self.anchors.items():
+            if anchor.standing is Standing.DEAD and name not in site.anchors:
+                self.dead_off_map[name] = anchor.at_rest()
         self.anchors = {name: anchor for name, anchor in self.anchors.items() if name in site.anchors}
         now_us = max([self.settled_us, *(anchor.last_us for anchor in self.anchors.values())])
         for name in site.anchors:
-            if name not in self.anchors:
+            if name in self.dead_off_map:
+                self.anchors[name] = self.dead_off_map.pop(name)
+            elif name not in self.anchors:
                 from_us = now_us if self.settled_us else 0
                 out = WatchedAnchor(Standing.OUT, silent_from_us=from_us, told_us=from_us)
                 self.anchors[name] = out if self.outage_us else WatchedAnchor(silent_from_us=from_us)

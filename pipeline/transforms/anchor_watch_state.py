@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 
 from pipeline.positioning.anchor_clock import AnchorClock
@@ -18,20 +18,8 @@ def to_bytes(watch: AnchorWatch) -> bytes:
         start_us=watch.start_us,
         settled_us=watch.settled_us,
         outage_us=watch.outage_us,
-        anchors=[
-            WatchedAnchorState(
-                anchor=name,
-                standing=anchor.standing.value,
-                last_us=anchor.last_us,
-                silent_from_us=anchor.silent_from_us,
-                told_us=anchor.told_us,
-                run_us=flat(anchor.runs),
-                skewed=anchor.clock.skewed,
-                window_us=sorted(anchor.clock.windows),
-                ahead_us=[anchor.clock.windows[window] for window in sorted(anchor.clock.windows)],
-            )
-            for name, anchor in sorted(watch.anchors.items())
-        ],
+        anchors=_packed(watch.anchors),
+        dead_off_map=_packed(watch.dead_off_map),
     )
     return state.SerializeToString()
 
@@ -43,18 +31,40 @@ def from_bytes(data: bytes) -> AnchorWatch:
         start_us=state.start_us,
         settled_us=state.settled_us,
         outage_us=state.outage_us,
-        anchors={
-            anchor.anchor: WatchedAnchor(
-                standing=Standing(anchor.standing),
-                last_us=anchor.last_us,
-                silent_from_us=anchor.silent_from_us,
-                told_us=anchor.told_us,
-                runs=runs(anchor.run_us),
-                clock=AnchorClock(anchor.skewed, dict(zip(anchor.window_us, anchor.ahead_us, strict=True))),
-            )
-            for anchor in state.anchors
-        },
+        anchors=_unpacked(state.anchors),
+        dead_off_map=_unpacked(state.dead_off_map),
     )
+
+
+def _packed(anchors: Mapping[str, WatchedAnchor]) -> list[WatchedAnchorState]:
+    return [
+        WatchedAnchorState(
+            anchor=name,
+            standing=anchor.standing.value,
+            last_us=anchor.last_us,
+            silent_from_us=anchor.silent_from_us,
+            told_us=anchor.told_us,
+            run_us=flat(anchor.runs),
+            skewed=anchor.clock.skewed,
+            window_us=sorted(anchor.clock.windows),
+            ahead_us=[anchor.clock.windows[window] for window in sorted(anchor.clock.windows)],
+        )
+        for name, anchor in sorted(anchors.items())
+    ]
+
+
+def _unpacked(anchors: Iterable[WatchedAnchorState]) -> dict[str, WatchedAnchor]:
+    return {
+        anchor.anchor: WatchedAnchor(
+            standing=Standing(anchor.standing),
+            last_us=anchor.last_us,
+            silent_from_us=anchor.silent_from_us,
+            told_us=anchor.told_us,
+            runs=runs(anchor.run_us),
+            clock=AnchorClock(anchor.skewed, dict(zip(anchor.window_us, anchor.ahead_us, strict=True))),
+        )
+        for anchor in anchors
+    }
 
 
 def flat(of: Iterable[Run]) -> list[int]:
