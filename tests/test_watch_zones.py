@@ -40,6 +40,9 @@ GOLDEN = (
     "08e0dfe8f0cbc7850310f080f8f0cbc785031a04646f636b1a0468616c6c2209c094d0efcbc78503002a1080998df0cbc785"
     "03e0dfe8f0cbc785033209a0dbabf0cbc78503003a09c0a6c4f1cbc7850300"
 )
+# Written by the first version that kept the home zone.
+GOLDEN_HOME = GOLDEN + "420468616c6c"
+GOLDEN_NO_HOME = GOLDEN + "4200"
 SAMPLE = ZoneWatch(us(3.5), us(3.75), {"dock": Stay(us(1.0), us(2.0), us(2.5), us(5.0)), "hall": Stay(0, us(3.5))})
 
 
@@ -97,10 +100,23 @@ def test_a_place_is_in_kafka_with_its_last_reading() -> None:
 def test_golden_bytes() -> None:
     assert to_bytes(SAMPLE).hex() == GOLDEN
     assert from_bytes(bytes.fromhex(GOLDEN)) == SAMPLE
+    assert SAMPLE.home is None
+
+
+@pytest.mark.parametrize(("home", "golden"), [("hall", GOLDEN_HOME), ("", GOLDEN_NO_HOME)])
+def test_golden_bytes_of_a_tag_and_its_home(home: str, golden: str) -> None:
+    assert to_bytes(replace(SAMPLE, home=home)).hex() == golden
+    assert from_bytes(bytes.fromhex(golden)) == replace(SAMPLE, home=home)
 
 
 @given(
-    st.builds(ZoneWatch, micros, micros, st.dictionaries(st.text(), st.builds(Stay, micros, micros, micros, micros)))
+    st.builds(
+        ZoneWatch,
+        micros,
+        micros,
+        st.dictionaries(st.text(), st.builds(Stay, micros, micros, micros, micros)),
+        st.none() | st.text(),
+    )
 )
 def test_nothing_of_the_state_is_lost(watch: ZoneWatch) -> None:
     assert from_bytes(to_bytes(watch)) == watch
@@ -108,7 +124,7 @@ def test_nothing_of_the_state_is_lost(watch: ZoneWatch) -> None:
 
 def test_no_bytes_are_a_tag_never_seen_and_state_is_small() -> None:
     assert from_bytes(b"") == ZoneWatch()
-    assert len(to_bytes(SAMPLE)) < 120
+    assert len(to_bytes(replace(SAMPLE, home="hall"))) < 120
 
 
 # state and timer as a runner keeps them, for one tag

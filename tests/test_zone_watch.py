@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pipeline.events import Event
 from pipeline.positioning.zone_border import Certainty
 from pipeline.positioning.zone_watch import DAY_US, ZonePlan, ZoneWatch, ZoneWatchSettings
+from pipeline.transforms.zone_state import from_bytes, to_bytes
 from pipeline.zones import Whereabouts, Zone
 from tests.readings import us
 
@@ -171,6 +172,97 @@ def test_tags_without_a_home_and_other_zones_raise_none() -> None:
     assert [event.kind for event in events] == ["zone_entry", "zone_exit"]
 
 
+BOTH, AT_DOCK, AT_YARD = plan(DOCK, YARD), plan(DOCK, YARD, homes=HOME), plan(DOCK, YARD, homes={"T": "yard"})
+ABSENT = "the tag is not in its home zone, and has not been seen there"
+
+
+def stored(watch: ZoneWatch) -> ZoneWatch:
+    """What another bundle, or the next run, finds of a watch."""
+    return from_bytes(to_bytes(watch))
+
+
+def test_a_tag_that_is_given_a_home_while_it_is_elsewhere_raises_one_alarm() -> None:
+    watch = ZoneWatch()
+    assert play(path((0.0, OUT), (1.0, OUT)), BOTH, watch) == []
+    (event,) = play(path((2.0, OUT), (3.0, OUT)), AT_DOCK, watch)
+    assert told([event]) == [("home_zone_left", "dock", 2.0)]
+    assert (event.detail, event.last_seen_us) == (ABSENT, None)
+    assert play(path((4.0, OUT)), AT_DOCK, stored(watch)) == []
+    assert told(play(path((5.0, IN), (6.0, OUT)), AT_DOCK, watch)) == [
+        ("zone_entry", "dock", 5.0),
+        ("zone_exit", "dock", 6.0),
+        ("home_zone_left", "dock", 6.0),
+    ]
+
+
+def test_a_home_that_is_given_anew_has_its_tolerances_over_bundles_and_restarts() -> None:
+    zone = replace(DOCK, exit_tolerance_m=1.0, tolerance_timeout_us=2_000_000, exit_delay_us=3_000_000)
+    watch, home = ZoneWatch(), plan(zone, homes=HOME)
+    events: list[list[tuple[str, str | None, float]]] = []
+    play(path((0.0, OUT)), plan(zone), watch)
+    for at_s in (10.0, 12.9, 14.0, 20.0):
+        watch = stored(watch)
+        events.append(told(play(path((at_s, OUT)), home, watch)))
+    assert events == [[], [], [("home_zone_left", "dock", 13.0)], []]
+    back_in_time = ZoneWatch()
+    play(path((0.0, OUT)), plan(zone), back_in_time)
+    assert told(play(path((10.0, OUT), (12.0, IN), (14.0, IN)), home, back_in_time)) == [("zone_entry", "dock", 12.0)]
+
+
+def test_a_tag_that_is_in_the_zone_that_becomes_its_home_raises_none_until_it_leaves() -> None:
+    watch = ZoneWatch()
+    play(path((0.0, IN)), BOTH, watch)
+    assert play(path((1.0, IN)), AT_DOCK, watch) == []
+    assert play(path((2.0, 0.0)), AT_DOCK, watch) == []
+    assert told(play(path((3.0, OUT)), AT_DOCK, watch))[1:] == [("home_zone_left", "dock", 3.0)]
+
+
+@pytest.mark.parametrize("by_timer", [True, False])
+def test_a_zone_that_becomes_a_home_while_an_exit_from_it_is_waited_for_raises_one_alarm(*, by_timer: bool) -> None:
+    zone = replace(DOCK, exit_delay_us=3_000_000)
+    watch, home = ZoneWatch(), plan(zone, homes=HOME)
+    play(path((0.0, IN), (1.0, OUT)), plan(zone), watch)
+    events = watch.advance_by_kafka(watch.due_us(SETTINGS), "T", home) if by_timer else []
+    events += play(path((4.0, OUT), (5.0, OUT), (9.0, OUT)), home, stored(watch))
+    assert told(events) == [("zone_exit", "dock", 3.0), ("home_zone_left", "dock", 3.0)]
+
+
+def test_a_home_that_is_given_for_another_raises_its_own_alarm() -> None:
+    watch = ZoneWatch()
+    assert told(play(path((0.0, OUT)), AT_DOCK, watch)) == [("home_zone_left", "dock", 0.0)]
+    assert told(play(path((1.0, OUT), (2.0, OUT)), AT_YARD, watch)) == [("home_zone_left", "yard", 1.0)]
+    assert told(play(path((3.0, OUT), (4.0, OUT)), AT_DOCK, watch)) == [("home_zone_left", "dock", 3.0)]
+    assert play(path((5.0, OUT)), BOTH, watch) == []
+
+
+@pytest.mark.parametrize("by_timer", [True, False])
+@pytest.mark.parametrize("without", [plan(YARD), BOTH])
+def test_a_home_that_is_taken_away_and_given_back_is_given_anew(without: ZonePlan, *, by_timer: bool) -> None:
+    watch = ZoneWatch()
+    play(path((0.0, IN)), AT_DOCK, watch)
+    if by_timer:
+        assert watch.advance_by_kafka(us(1.0), "T", without) == []
+    else:
+        play(path((1.0, OUT)), without, watch)
+    events = play(path((2.0, OUT), (3.0, OUT)), AT_DOCK, stored(watch))
+    assert [event.kind for event in events].count("home_zone_left") == 1
+
+
+def test_a_home_that_is_back_before_a_position_or_a_timer_is_as_it_was() -> None:
+    watch = ZoneWatch()
+    play(path((0.0, OUT)), AT_DOCK, watch)
+    assert play(path((1.0, OUT)), plan(DOCK, YARD, homes=HOME), stored(watch)) == []
+
+
+def test_what_an_earlier_version_told_of_a_home_is_not_told_again() -> None:
+    watch = ZoneWatch()
+    play(path((0.0, OUT)), AT_DOCK, watch)
+    watch = from_bytes(to_bytes(replace(watch, home=None)))
+    assert watch.home is None
+    assert play(path((1.0, OUT)), AT_DOCK, watch) == []
+    assert told(play(path((2.0, OUT)), AT_YARD, watch)) == [("home_zone_left", "yard", 2.0)]
+
+
 # time
 
 
@@ -284,6 +376,39 @@ def test_entries_and_exits_take_turns_and_no_event_is_told_twice(
     assert counts["zone_exit"] <= counts["home_zone_left"] <= counts["zone_exit"] + 1
     assert len({event.event_id for event in events}) == len(events)
     assert [event.at_us for event in events] == sorted(event.at_us for event in events)
+
+
+@given(
+    zones_of_all_kinds,
+    st.lists(
+        st.tuples(st.integers(0, 5), st.booleans(), st.integers(1, 5_000), st.sampled_from([IN, OUT, BAND, 0.0, 15.0])),
+        min_size=1,
+        max_size=20,
+    ),
+)
+def test_an_absence_is_told_of_once_however_maps_change(zone: Zone, steps: list[tuple[int, bool, int, float]]) -> None:
+    """Each alarm follows a home given, or an entry, of its own; and who is away in the end has been told of."""
+    homes = ["", "dock", "yard", "dock", "", "dock"]
+    plans = [plan(zone, YARD, homes={"T": home} if home else {}) for home in homes[:3]]
+    plans += [plan(zone, homes=HOME), plan(YARD), plan(zone, replace(YARD, exit_delay_us=1_000_000), homes=HOME)]
+    watch, at_us, home = ZoneWatch(), us(0), ""
+    story: list[tuple[str, str | None]] = []
+    for number, by_timer, elapsed_ms, x_m in [*steps, *[(steps[-1][0], False, 10**6, OUT)] * 2]:
+        at_us += elapsed_ms * 1000
+        if homes[number] != home and (watch.at_us or not by_timer):
+            home = homes[number]
+            story.append(("given", home))
+        if by_timer:
+            events = watch.advance_by_kafka(at_us, "T", plans[number]) if watch.at_us else []
+        else:
+            events = watch.take(at(0.0, x_m)._replace(at_us=at_us, kafka_time_us=at_us), plans[number])
+        story += [(event.kind, event.zone) for event in events]
+        watch = stored(watch)
+    for one in ("dock", "yard"):
+        of_one = [kind for kind, name in story if name == one and kind in ("given", "zone_entry", "home_zone_left")]
+        assert ("home_zone_left", "home_zone_left") not in itertools.pairwise(of_one)
+        if home == one:
+            assert of_one[-1] == "home_zone_left"
 
 
 @pytest.mark.parametrize(("delay_us", "expiry_us"), [(-1, 1), (500_000, 500_000)])

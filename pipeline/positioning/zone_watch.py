@@ -53,9 +53,10 @@ class ZonePlan:
         self.enter_sigmas = settings.certainty.enter_sigmas
         self.leave_sigmas = settings.certainty.leave_sigmas
 
-    def is_home(self, tag: str, zone_id: str) -> bool:
-        """Whether a tag belongs in a zone."""
-        return self.homes.get(tag) == zone_id
+    def home(self, tag: str) -> str:
+        """Return the zone that a tag belongs in; empty without one on the map."""
+        zone_id = self.homes.get(tag, "")
+        return zone_id if zone_id in self.borders else ""
 
 
 @dataclass(slots=True)
@@ -63,7 +64,8 @@ class Stay:
     """A tag's stay in one zone. Times in microseconds; 0 is none."""
 
     entered_at_us: int
-    """When the entry was told; 0 for a home zone that the tag has not been seen in, but is taken to be in."""
+    """When the entry was told; 0 for a home zone that the tag has not been seen in since it has been its home, but is
+    taken to be in."""
     inside_at_us: int
     """The last position that counts as inside."""
     outside_since_us: int = 0
@@ -82,6 +84,9 @@ class ZoneWatch:
     """The newest Kafka time of a position taken."""
     stays: dict[str, Stay] = field(default_factory=dict)
     """By the zone's id."""
+    home: str | None = None
+    """The home zone that the tag was last held against, empty for none: another is one that it has been given since.
+    None where it is not known, in the state of earlier versions; what these told of is not told again."""
 
     def copy(self) -> ZoneWatch:
         """Return a watch that changes on its own."""
@@ -97,9 +102,7 @@ class ZoneWatch:
         events = self.advance(where.at_us, where.tag, plan)
         if self.is_forgotten(where.kafka_time_us, plan.settings):
             self.at_us, self.kafka_time_us, self.stays = 0, 0, {}
-        home = plan.homes.get(where.tag)
-        if not self.at_us and home is not None and home in plan.borders:
-            self.stays[home] = Stay(0, where.at_us)
+        self._begin_at_home(plan.home(where.tag), where.at_us)
         self.at_us, self.kafka_time_us = where.at_us, max(self.kafka_time_us, where.kafka_time_us)
         for zone_id, border in plan.borders.items():
             stay = self.stays.get(zone_id)
@@ -114,7 +117,7 @@ class ZoneWatch:
 
     def advance(self, now_us: int, tag: str, plan: ZonePlan) -> list[Event]:
         """Settle what is due at a time of positions; harmless if nothing is, and if called again."""
-        self.stays = {zone_id: stay for zone_id, stay in self.stays.items() if zone_id in plan.borders}
+        self._follow_map(plan, tag)
         due = [(stay.exit_due_us, zone_id) for zone_id, stay in self.stays.items() if 0 < stay.exit_due_us <= now_us]
         return [event for _, zone_id in sorted(due) for event in self._left(tag, zone_id, plan)]
 
@@ -134,6 +137,26 @@ class ZoneWatch:
         """Whether the tag has been silent for so long that nothing of it need be kept."""
         is_waiting = any(stay.exit_due_us for stay in self.stays.values())
         return bool(self.at_us) and not is_waiting and kafka_now_us >= self.kafka_time_us + settings.expiry_us
+
+    def _follow_map(self, plan: ZonePlan, tag: str) -> None:
+        """Drop the stays in zones that are no longer on the map, and a home that is no longer the tag's.
+
+        A home that is taken away and given back, with a position or a timer in between, is so given anew.
+        """
+        self.stays = {zone_id: stay for zone_id, stay in self.stays.items() if zone_id in plan.borders}
+        home = plan.home(tag)
+        if self.home is None:
+            self.home = home
+        elif self.home != home:
+            self.home = ""
+
+    def _begin_at_home(self, home: str, at_us: int) -> None:
+        """Take the tag to be in a home that is new to it, so that its absence is told of, once, like an exit."""
+        is_new = not self.at_us or self.home != home
+        self.home = home
+        stay = self.stays.get(home)
+        if home and is_new and (stay is None or not stay.entered_at_us):
+            self.stays[home] = Stay(0, at_us)
 
     def _follow(self, stay: Stay, border: Border, where: Whereabouts, plan: ZonePlan) -> None:
         """Note whether a position still counts as inside, and when the exit is due if no other does."""
@@ -162,12 +185,12 @@ class ZoneWatch:
         if stay.entered_at_us:
             detail = f"was inside for {(seen_us - stay.entered_at_us) / 1e6:.1f} s"
             yield _event(EventKind.ZONE_EXIT, tag, zone_id, (at_us, seen_us), detail)
-            if plan.is_home(tag, zone_id):
-                detail = "the tag has left its home zone"
-                yield _event(EventKind.HOME_ZONE_LEFT, tag, zone_id, (at_us, seen_us), detail)
-        elif plan.is_home(tag, zone_id):
-            detail = "the tag is not in its home zone, and has not been seen there"
-            yield _event(EventKind.HOME_ZONE_LEFT, tag, zone_id, (at_us, None), detail)
+        if plan.home(tag) == zone_id:
+            self.home = zone_id  # also where the zone became its home while the exit was waited for
+            was_there = bool(stay.entered_at_us)
+            detail = "has left its home zone" if was_there else "is not in its home zone, and has not been seen there"
+            times = (at_us, seen_us if was_there else None)
+            yield _event(EventKind.HOME_ZONE_LEFT, tag, zone_id, times, f"the tag {detail}")
 
 
 def _event(kind: EventKind, tag: str, zone: str, times: tuple[int, int | None], detail: str) -> Event:

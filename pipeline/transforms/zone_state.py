@@ -17,6 +17,7 @@ def to_bytes(watch: ZoneWatch) -> bytes:
         inside_at_us=[stay.inside_at_us for stay in stays],
         outside_since_us=[stay.outside_since_us for stay in stays],
         exit_due_us=[stay.exit_due_us for stay in stays],
+        home=watch.home,
     )
     return state.SerializeToString()
 
@@ -26,4 +27,5 @@ def from_bytes(data: bytes) -> ZoneWatch:
     state = ZoneWatchState.FromString(data)
     columns = (state.entered_at_us, state.inside_at_us, state.outside_since_us, state.exit_due_us)
     stays = (Stay(*row) for row in zip(*columns, strict=True))
-    return ZoneWatch(state.at_us, state.kafka_time_us, dict(zip(state.zone, stays, strict=True)))
+    by_zone = dict(zip(state.zone, stays, strict=True))
+    return ZoneWatch(state.at_us, state.kafka_time_us, by_zone, state.home if state.HasField("home") else None)
