@@ -69,14 +69,16 @@ class MapFollower:
         self._read = read
         self._clock = clock or _wall_clock_us
         self._changed: MapFiles | None = None
+        """What the last look found, where that is not in force or refused."""
         self._settled = MapFiles(read)
+        """What was last taken up or refused."""
         try:
-            self.site = site_in(self._settled, file.path, file.tag_height_m)
+            self.site = self._checked(self._settled)
         except SiteError as error:
             kept = copy.load()
             if kept is None:
                 raise
-            self.site = site_in(kept, file.path, file.tag_height_m)
+            self.site = self._checked(kept)
             self._refuse(error)
         else:
             self._copy.keep(self._settled)
@@ -84,27 +86,46 @@ class MapFollower:
 
     def look(self) -> None:
         """Look at the files, and take up, or refuse, what was found there at the look before as well."""
-        found = MapFiles.look(self._settled.paths, self._read)
-        if found.says_the_same(self._settled):
+        now = MapFiles.look(self._settled.paths, self._read)
+        if now.says_the_same(self._settled):
             self._changed = None
-        elif self._changed is None or not found.says_the_same(self._changed):
-            self._changed = found
         else:
-            self._changed = None
-            self._settle(found)
+            self._consider(MapFiles(now.read))  # and what files the map names by now, but none that it did before
         self._copy.confirm()
 
-    def _settle(self, found: MapFiles) -> None:
-        self._settled = MapFiles(found.read)  # what was found, and no file that the map no longer names
+    def _consider(self, found: MapFiles) -> None:
+        site, fault = None, None
         try:
-            site = site_in(self._settled, self._file.path, self._file.tag_height_m)
+            site = self._checked(found)
         except SiteError as error:
-            self._refuse(error)
+            fault = error
+        if self._changed is None or not found.says_the_same(self._changed):
+            self._changed = found
             return
-        self._copy.keep(self._settled)
+        self._changed, self._settled = None, found
+        if site is None:
+            assert fault is not None
+            self._refuse(fault)
+            return
+        self._copy.keep(found)
         self.site = site
         self.report = MapReport(site.name, site.version, self._clock(), None)
         _LOG.info("site map %s, version %s, %d anchors, is in force", self._file.path, site.version, len(site.anchors))
+
+    def _checked(self, files: MapFiles) -> Site:
+        """Return the map in files.
+
+        Raises:
+            SiteError: there is none, be it that checking it fails in a way that nobody thought of.
+        """
+        path = self._file.path
+        try:
+            return site_in(files, path, self._file.tag_height_m)
+        except SiteError:
+            raise
+        except Exception as error:
+            _LOG.exception("the site map %s could not be checked", path)
+            raise SiteError(f"{path}:1: the map cannot be checked: {error!r}") from error
 
     def _refuse(self, error: SiteError) -> None:
         detail = str(error)[:_MAX_DETAIL]

@@ -23,18 +23,22 @@ def read_bytes(path: str) -> bytes:
     Raises:
         OSError: it cannot be read.
     """
-    if "://" not in path:
-        return Path(path).read_bytes()
-    from apache_beam.io.filesystem import BeamIOError  # noqa: PLC0415  (a local map needs no Beam)
-    from apache_beam.io.filesystems import FileSystems  # noqa: PLC0415
+    try:
+        return _read_remote(path) if "://" in path else Path(path).read_bytes()
+    except OSError:
+        raise
+    except Exception as error:  # a store's client raises what it likes, also where a library or a scheme is missing
+        raise OSError(str(error) or repr(error)) from error
+
+
+def _read_remote(path: str) -> bytes:
+    from apache_beam.io.filesystems import FileSystems  # noqa: PLC0415  (a local map needs no Beam)
     from apache_beam.options.pipeline_options import PipelineOptions  # noqa: PLC0415
 
-    FileSystems.set_options(PipelineOptions([]))  # some refuse to work without any
-    try:
-        with FileSystems.open(path) as file:
-            return bytes(file.read())
-    except (BeamIOError, ValueError) as error:  # a ValueError for a scheme that nothing here knows
-        raise OSError(str(error)) from error
+    if FileSystems._pipeline_options is None:  # noqa: SLF001  (some refuse to work without; a worker has the job's)
+        FileSystems.set_options(PipelineOptions([]))
+    with FileSystems.open(path) as file:
+        return bytes(file.read())
 
 
 def whole_path(path: str) -> str:

@@ -19,9 +19,20 @@ def name(entry: Entry, where: str, key: str, problems: list[Problem]) -> str:
     elif not cell.is_string:
         what = f'{where} is {cell}, which YAML does not read as text; quote it: {key}: "{cell}"'
         problems.append(Problem.error(cell.line, what))
+    elif not _is_utf8(cell.text):
+        problems.append(Problem.error(cell.line, f"{where} is {cell.text!r}, which is not text in UTF-8"))
     else:
         return cell.text
     return ""
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether text can be written at all: YAML's escapes can make halves of characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def check_units(cell: Cell | None, problems: list[Problem]) -> None:

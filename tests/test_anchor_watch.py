@@ -175,9 +175,9 @@ def test_all_anchors_silent_within_the_window_are_one_outage() -> None:
     assert event.last_seen_us == us(24.0)
 
 
-@pytest.mark.parametrize(("apart_s", "kinds"), [(5.0, ["site_outage"]), (5.001, ["anchor_dead", "site_outage"])])
+@pytest.mark.parametrize(("apart_s", "kinds"), [(5.0, ["site_outage"]), (5.001, ["anchor_dead"] * 3)])
 def test_the_window_is_as_long_as_it_is(apart_s: float, kinds: list[str]) -> None:
-    """Who fell silent before the window is dead; those who are left fell silent together."""
+    """Where one was silent before the window, not all fell silent together: each is dead."""
     sightings = [
         *beats("A", 0, 20),
         *beats("B", 0, 20 + apart_s),
@@ -202,14 +202,26 @@ def test_a_stall_of_all_that_ends_before_the_verdict_is_due_is_an_outage_too() -
     assert told(play(sightings, 60.0)) == [("site_outage", "hall", 30.0), ("site_back", "hall", 32.0)]
 
 
-def test_the_dead_are_no_part_of_an_outage() -> None:
-    sightings = [*beats("A", 0, 40), *beats("B", 0, 40), *beats("C", 0, 10), seen("C", 70.0)]
-    assert told(play(sightings, 75.0)) == [
+def test_who_has_been_dead_for_more_than_a_minute_is_no_part_of_an_outage() -> None:
+    sightings = [*beats("A", 0, 71), *beats("B", 0, 71), *beats("C", 0, 10), seen("C", 100.0)]
+    assert told(play(sightings, 105.0)) == [
         ("anchor_dead", "C", 20.0),
-        ("site_outage", "hall", 50.0),
-        ("site_back", "hall", 70.0),
-        ("anchor_back", "C", 70.0),
+        ("site_outage", "hall", 80.0),
+        ("site_back", "hall", 100.0),
+        ("anchor_back", "C", 100.0),
     ]
+
+
+@pytest.mark.parametrize(
+    ("last_s", "dead_at_s"), [((30, 36, 42), (40, 46, 52)), ((30, 30, 55), (40, 40, 65)), ((10, 40, 40), (20, 50, 50))]
+)
+def test_anchors_that_fall_silent_one_after_the_other_are_dead_each(
+    last_s: tuple[int, ...], dead_at_s: tuple[int, ...]
+) -> None:
+    """Within a minute, but not within the window."""
+    sightings = [seen(name, float(at_s)) for name, last in zip("ABC", last_s, strict=True) for at_s in range(last + 1)]
+    expected = [("anchor_dead", name, float(at_s)) for name, at_s in zip("ABC", dead_at_s, strict=True)]
+    assert told(play(sightings, 100.0)) == expected
 
 
 def test_nobody_is_dead_while_a_backlog_is_read() -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -66,6 +67,58 @@ def test_a_change_is_in_force_once_two_looks_have_found_the_same(disk: Disk) -> 
     follower.look()
     assert follower.site.anchors.keys() == {"A0", "A1", "A2", "A3"}
     assert follower.report == ("hall", follower.site.version, 2, None)
+
+
+def test_a_file_that_the_map_names_anew_has_to_be_found_twice_as_well(disk: Disk) -> None:
+    square = '{"type": "Polygon", "coordinates": [[[0, 0], [5, 0], [5, 5], [0, 0]]]}'
+    zone = disk.folder / "zone.geojson"
+    follower = disk.follower()
+    disk.write(TRIANGLE + "zones:\n  - {id: Z, geojson: zone.geojson}\n")
+    zone.write_text(square[:20])
+    follower.look()
+    zone.write_text(square)
+    follower.look()
+    assert follower.site.zones == {}
+    follower.look()
+    assert follower.site.zones.keys() == {"Z"}
+    assert follower.report.seen_at_us == 2  # and nothing was refused on the way
+
+
+@pytest.mark.parametrize("named", ["a\\0b", "nowhere://b/zone.geojson"])
+def test_a_map_that_makes_the_check_stumble_is_refused_too(disk: Disk, named: str) -> None:
+    follower = disk.follower()
+    disk.write(TRIANGLE + f'zones:\n  - {{id: Z, geojson: "{named}"}}\n')
+    follower.look()
+    follower.look()
+    assert follower.report.fault is not None
+    assert "zone 'Z'" in follower.report.fault
+
+
+def test_an_error_that_nobody_thought_of_refuses_the_map_and_says_so(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follower = disk.follower()
+
+    def stumble(*_: object) -> NoReturn:
+        raise ZeroDivisionError("stumbled")
+
+    disk.write(TRIANGLE + FOURTH)
+    monkeypatch.setattr("pipeline.live_site.site_in", stumble)
+    follower.look()
+    follower.look()
+    assert follower.report.fault == f"{disk.path}:1: the map cannot be checked: ZeroDivisionError('stumbled')"
+    assert len(follower.site.anchors) == 3
+
+
+def test_a_store_that_fails_in_its_own_way_is_told_of_and_survived(disk: Disk) -> None:
+    disk.follower()  # a copy is kept
+
+    def read(path: str) -> bytes:
+        raise ConnectionError(f"{path}: 503 from the store")
+
+    restarted = MapFollower(SiteFile(str(disk.path)), disk.copy(), read, disk.clock)
+    assert len(restarted.site.anchors) == 3
+    assert "503 from the store" in (restarted.report.fault or "")
 
 
 def test_what_two_looks_have_found_is_what_is_taken_up(disk: Disk) -> None:

@@ -25,6 +25,8 @@ from pipeline.positioning.runs import Run, joined
 from pipeline.site import Site
 
 MILLISECOND_US = 1000
+LATELY_US = 60_000_000
+"""An outage is of all anchors heard within this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,15 +193,20 @@ class AnchorWatch:
     def _judge(self, at_us: int, name: str, site: Site, settings: AnchorWatchSettings) -> Event:
         """Tell of an anchor that was silent for too long: that it is dead, or that all are.
 
-        All are where none of the others that live has been heard since ``outage_window`` after this one was. Who lives
-        has been heard in the last minute: who had been silent for longer has been told of before.
+        All are where none of the others that live has been heard since ``outage_window`` after this one was, and none
+        died within the minute before: of those that were heard lately, all fell silent together.
         """
         anchor = self.anchors[name]
         from_us = anchor.silent_from_us or self.start_us
         watched = {key: one for key, one in self.anchors.items() if one.standing is Standing.WATCHED}
         newest_us = max(one.last_us for one in watched.values())
         in_window = newest_us <= from_us + settings.outage_window_us
-        if newest_us and in_window and newest_us + settings.anchor_timeout_us < at_us:
+        lately_us = newest_us - LATELY_US
+        has_died_lately = any(
+            one.standing is Standing.DEAD and one.last_us > lately_us for one in self.anchors.values() if one.last_us
+        )
+        is_all = in_window and not has_died_lately
+        if newest_us and is_all and newest_us + settings.anchor_timeout_us < at_us:
             self.outage_us = at_us
             for one in watched.values():
                 one.standing, one.told_us = Standing.OUT, at_us

@@ -58,7 +58,8 @@ def untracked(solved: Solved) -> Position | None:
     return Position(
         fix_id(solved.readings),
         solved.tag,
-        max(reading.measured_at_us for reading in solved.readings),
+        # No range is later than Kafka had it, whatever an anchor's clock says.
+        max(min(reading.measured_at_us, reading.kafka_time_us) for reading in solved.readings),
         fix.x_m,
         fix.y_m,
         fix.z_m,

@@ -39,7 +39,6 @@ class MapReporter:
             self._due, self._told, self._told_s = report, report, now_s
             set_gauge("site.map_version", int(site.version or "0", 16))
             set_gauge("site.map_anchors", len(site.anchors))
-            set_gauge("site.map_is_refused", int(report.fault is not None))
             if report.fault is None:
                 set_gauge("site.map_changed_at_s", report.seen_at_us // 1_000_000)
 

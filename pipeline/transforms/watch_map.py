@@ -11,7 +11,7 @@ from apache_beam.transforms.userstate import BagStateSpec
 
 from pipeline.events import Event
 from pipeline.map_changes import MapChanges
-from pipeline.transforms.metrics import MeteredFn
+from pipeline.transforms.metrics import MeteredFn, set_gauge
 from pipeline.wire.map_reports import unpack_report
 from pipeline.wire.state_pb2 import MapChangesState
 
@@ -56,6 +56,7 @@ class WatchMapFn(MeteredFn):
         before = to_bytes(changes)
         events = changes.take(unpack_report(element[1]))
         after = to_bytes(changes)
+        set_gauge("site.map_is_refused", int(changes.is_refused))
         if after != before:
             bag.clear()
             bag.add(after)
