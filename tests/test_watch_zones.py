@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 import apache_beam as beam
 import pytest
@@ -214,6 +214,21 @@ def test_an_unexpected_error_costs_one_position(monkeypatch: pytest.MonkeyPatch)
     ]
     with pytest.raises(ZeroDivisionError):
         Stage().take(position(1.0, 5.0))
+
+
+def test_an_unexpected_error_in_a_timer_costs_the_tag_and_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stumble(*_: object) -> NoReturn:
+        raise ZeroDivisionError
+
+    calm, strict = Stage(strict=False), Stage()
+    for stage in (calm, strict):
+        stage.take(position(0.0, 5.0), position(1.0, -5.0))
+    monkeypatch.setattr(ZoneWatch, "advance_by_kafka", stumble)
+    assert calm.fire(us(60.0)) == []
+    assert calm.state == b""
+    assert calm.timer.at is None
+    with pytest.raises(ZeroDivisionError):
+        strict.fire(us(60.0))
 
 
 # on Beam's engines

@@ -133,7 +133,16 @@ class WatchZonesFn(MeteredFn):
         states = TagStates(bag)
         for tag in states.due(now_us):
             watch = zone_state.from_bytes(states.get(tag))
-            yield from self._metrics.told(watch.advance_by_kafka(now_us, tag, self._plan))
+            try:
+                events = watch.advance_by_kafka(now_us, tag, self._plan)
+            except Exception:
+                if self._strict:
+                    raise
+                _LOG.exception("the zones of tag %s could not be watched, and are forgotten", tag)
+                self._metrics.internal_error()
+                states.forget(tag)
+                continue
+            yield from self._metrics.told(events)
             if watch.is_forgotten(now_us - self._settings.position_delay_us, self._settings):
                 states.forget(tag)
             else:
