@@ -27,6 +27,7 @@ def test_an_event_is_keyed_by_its_subject() -> None:
         "tagid": None,
         "zone": None,
         "last_seen": "2024-04-16T20:40:00.000Z",
+        "map_version": None,
         "detail": "",
     }
     assert encode_event(DEAD._replace(anchor=None, site="hall"))[0] == b"hall"
