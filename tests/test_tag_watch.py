@@ -100,6 +100,31 @@ def test_anchors_that_never_heard_it_say_nothing_of_a_tag() -> None:
     assert play(blinks(0, 20, "A"), 10_000, changes=[change("A", 35.0, heard=False)]) == []
 
 
+def in_one_batch(from_s: float, to_s: float, anchors: str) -> list[Reading]:
+    """A moving tag: each second a blink whose readings Kafka had at one time."""
+    return [reading(anchor, float(at_s)) for at_s in range(int(from_s), int(to_s) + 1) for anchor in anchors]
+
+
+def test_every_anchor_of_a_batch_has_heard_the_tag() -> None:
+    """A bridge may send the readings of a blink as one batch: Kafka gives all of them one time."""
+    dead = [change("A", 30.0, heard=False)]
+    assert told(play(in_one_batch(0, 20, "ABC"), 10_000, changes=dead)) == [("tag_away", 80.0)]
+
+
+def test_who_hears_a_tag_after_a_silence_could_not_have_before() -> None:
+    """Records of one partition may be far ahead of another's: B's come before it is settled that the tag was silent."""
+    anchors, watch = KnownAnchors(), TagWatch()
+    watch.take(reading("A", 0.0), SETTINGS)
+    anchors.take(change("A", 10.0, heard=False))
+    for one in (reading("B", 100.0), reading("A", 100.0), reading("C", 300.0)):
+        watch.take(one, SETTINGS)
+    assert told(fire(watch, us(1000.0), anchors)) == [
+        ("tag_away", 160.0),
+        ("tag_back", 300.0),
+        ("tag_away", 360.0),
+    ]
+
+
 def test_silence_counts_from_the_return_of_an_anchor_that_could_hear_the_tag() -> None:
     changes = [change(anchor, 35.0, heard=False) for anchor in "ABC"] + [change("B", 100.0, heard=True)]
     assert told(play(blinks(0, 20), 10_000, changes=changes)) == [("tag_away", 160.0)]
@@ -204,7 +229,7 @@ def test_bounds_that_make_no_sense_are_refused(wrong: dict[str, int]) -> None:
 streams = st.lists(
     st.tuples(
         st.sampled_from("ABC"),
-        st.integers(0, 3000) | st.integers(0, 100_000),  # gap to the reading before, ms
+        st.just(0) | st.integers(0, 3000) | st.integers(0, 100_000),  # gap to the reading before, ms
         st.integers(-1500, 1500),  # clock against Kafka's, ms
         st.booleans(),
         st.booleans(),
@@ -252,8 +277,14 @@ def test_timers_may_fire_at_once_late_twice_or_never(stream: Stream, data: st.Da
     assert presence(events) == presence(expected)
 
 
-@given(streams, st.randoms(use_true_random=False))
-def test_the_order_of_readings_does_not_matter_to_who_is_away(stream: Stream, shuffled: random.Random) -> None:
+@given(streams, st.sets(st.sampled_from("ABC")), st.randoms(use_true_random=False))
+def test_the_order_of_readings_does_not_matter_to_who_is_away(
+    stream: Stream, dead: set[str], shuffled: random.Random
+) -> None:
+    changes = [change(anchor, -1.0, heard=False) for anchor in sorted(dead)]
+    anchors = KnownAnchors()
+    for one in changes:
+        anchors.take(one)
     readings = as_readings(stream)
     waiting = [*readings, *readings[::3]]
     shuffled.shuffle(waiting)
@@ -262,9 +293,9 @@ def test_the_order_of_readings_does_not_matter_to_who_is_away(stream: Stream, sh
     while waiting:
         watch.take(waiting.pop(), SETTINGS)
         if waiting:
-            events += watch.advance(min(one.kafka_time_us for one in waiting), "T", ALL_WELL, SETTINGS)
-    events += fire(watch, END_US)
-    assert events == presence(play(readings, 10_000.0))
+            events += watch.advance(min(one.kafka_time_us for one in waiting), "T", anchors, SETTINGS)
+    events += fire(watch, END_US, anchors)
+    assert events == presence(play(readings, 10_000.0, changes=changes))
 
 
 @given(streams)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pipeline.events import Event, EventKind, event_id
 from pipeline.model import Reading
 from pipeline.positioning.known_anchors import KnownAnchors
-from pipeline.positioning.runs import Run, joined
+from pipeline.positioning.runs import MAX_RUNS, Run, joined
 from pipeline.positioning.tag_flags import Flag
 
 MILLISECOND_US = 1000
@@ -56,8 +56,11 @@ class TagWatch:
     """When it was found away; 0: it is not."""
     runs: list[Run] = field(default_factory=list)
     """When it was heard after that, not yet settled."""
-    heard_by: dict[str, int] = field(default_factory=dict)
-    """The anchors that heard it within ``tag_timeout`` of the last time, and when each did."""
+    heard_by: dict[str, list[int]] = field(default_factory=dict)
+    """The anchors that heard it, and when each did: within ``tag_timeout`` of the last time, and in the runs after.
+
+    Of times no further apart than that the newest stands for all: they are of the same run.
+    """
     newest_us: int = 0
     """The newest time of measurement, none taken for later than Kafka had it."""
     detached: Flag = field(default_factory=Flag)
@@ -115,11 +118,21 @@ class TagWatch:
 
     def _hear(self, reading: Reading, settings: TagWatchSettings) -> None:
         at_us = reading.kafka_time_us
-        if at_us <= self.last_us or at_us < self.away_us:
+        if at_us < self.away_us or at_us < self.last_us - settings.tag_timeout_us:
             return
-        self.heard_by[reading.anchor] = max(at_us, self.heard_by.get(reading.anchor, 0))
+        self._heard_by(reading.anchor, at_us, settings)  # also if it is no news of the tag: of a batch, all have a time
+        if at_us <= self.last_us:
+            return
         self.runs = joined(self.runs, Run(at_us, at_us), settings.tag_timeout_us)
         self._absorb(settings)
+
+    def _heard_by(self, anchor: str, at_us: int, settings: TagWatchSettings) -> None:
+        times_us = self.heard_by.setdefault(anchor, [])
+        near_us = [one for one in times_us if abs(one - at_us) <= settings.tag_timeout_us]
+        if len(near_us) == len(times_us):  # as nearly always
+            times_us[:] = [max([at_us, *near_us])]
+        else:
+            times_us[:] = sorted([*(one for one in times_us if one not in near_us), max([at_us, *near_us])])[-MAX_RUNS:]
 
     def _absorb(self, settings: TagWatchSettings) -> None:
         """Let what was heard without a gap since the tag was last heard be one with that."""
@@ -131,14 +144,16 @@ class TagWatch:
         ):
             self.last_us = max(self.last_us, self.runs.pop(0).last_us)
         oldest_us = self.last_us - settings.tag_timeout_us
-        if any(at_us < oldest_us for at_us in self.heard_by.values()):
-            self.heard_by = {anchor: at_us for anchor, at_us in self.heard_by.items() if at_us >= oldest_us}
+        if any(times_us[0] < oldest_us for times_us in self.heard_by.values()):
+            recent = {key: [one for one in times_us if one >= oldest_us] for key, times_us in self.heard_by.items()}
+            self.heard_by = {anchor: times_us for anchor, times_us in recent.items() if times_us}
 
     def _away_due_us(self, anchors: KnownAnchors, settings: TagWatchSettings) -> int | None:
         """Return the first microsecond of too long a silence; None where all who heard the tag are dead."""
         if self.away_us or not self.last_us:
             return None
-        since_us = anchors.hearing_since_us(self.heard_by)
+        heard_by = [anchor for anchor, times_us in self.heard_by.items() if times_us[0] <= self.last_us]
+        since_us = anchors.hearing_since_us(heard_by)
         return None if since_us is None else max(self.last_us, since_us) + settings.tag_timeout_us + 1
 
 

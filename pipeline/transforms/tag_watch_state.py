@@ -14,12 +14,13 @@ from pipeline.wire.state_pb2 import AnchorsKnown, TagWatchInput, TagWatchState
 
 def to_bytes(watch: TagWatch) -> bytes:
     """Return the state as bytes; equal states give equal bytes."""
+    heard_by = [(anchor, at_us) for anchor in sorted(watch.heard_by) for at_us in watch.heard_by[anchor]]
     state = TagWatchState(
         last_us=watch.last_us,
         away_us=watch.away_us,
         run_us=flat(watch.runs),
-        heard_by=sorted(watch.heard_by),
-        heard_at_us=[watch.heard_by[anchor] for anchor in sorted(watch.heard_by)],
+        heard_by=[anchor for anchor, _ in heard_by],
+        heard_at_us=[at_us for _, at_us in heard_by],
         newest_us=watch.newest_us,
         detached=watch.detached.value,
         detached_changed_us=watch.detached.changed_us,
@@ -32,11 +33,14 @@ def to_bytes(watch: TagWatch) -> bytes:
 def from_bytes(data: bytes) -> TagWatch:
     """Return the state that :func:`to_bytes` wrote; no bytes are a tag never heard of."""
     state = TagWatchState.FromString(data)
+    heard_by: dict[str, list[int]] = {}
+    for anchor, at_us in zip(state.heard_by, state.heard_at_us, strict=True):
+        heard_by.setdefault(anchor, []).append(at_us)
     return TagWatch(
         last_us=state.last_us,
         away_us=state.away_us,
         runs=runs(state.run_us),
-        heard_by=dict(zip(state.heard_by, state.heard_at_us, strict=True)),
+        heard_by=heard_by,
         newest_us=state.newest_us,
         detached=Flag(state.detached, state.detached_changed_us),
         battery_low=Flag(state.battery_low, state.battery_low_changed_us),
