@@ -85,9 +85,10 @@ def build(pipeline: beam.Pipeline, ends: Ends, site: SiteSource, settings: Graph
         of_anchors = sightings | "WatchAnchors" >> WatchAnchors(site, settings.anchor_watch, strict=strict)
         _ = of_anchors | "Deaths" >> EncodeDeaths() | "WriteDeaths" >> ends.deaths
         events.append(of_anchors)
-    if settings.tag_watch is not None:
+    tag_watch = settings.tag_watch_with_anchors
+    if tag_watch is not None:
         heard = (decoded[decode.WATCHED], *events)
-        events.append(heard | "WatchTags" >> WatchTags(settings.tag_watch, strict=strict))
+        events.append(heard | "WatchTags" >> WatchTags(tag_watch, strict=strict))
     if settings.zones is not None:
         watching = WatchZones(site, settings.zones, bounded=settings.bounded, strict=strict)
         of_zones = placed[POSITIONS] | "WatchZones" >> watching

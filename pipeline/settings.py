@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -159,6 +159,13 @@ class GraphSettings:
                 f"{known_after_us / 1e6:g} s, after which it is known whether an anchor is silent (the anchor timeout "
                 f"and {self.anchor_watch.outage_window_us / 1e6:g} s)"
             )
+
+    @property
+    def tag_watch_with_anchors(self) -> TagWatchSettings | None:
+        """The tag watch's settings, with how long it has to wait for what the anchor watch tells."""
+        if self.anchor_watch is None or self.tag_watch is None:
+            return self.tag_watch
+        return replace(self.tag_watch, outage_window_us=self.anchor_watch.outage_window_us)
 
 
 @dataclass(frozen=True, slots=True)

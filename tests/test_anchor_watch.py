@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.events import Event, Sighting, subject_of
 from pipeline.positioning.anchor_watch import AnchorWatch, AnchorWatchSettings
-from pipeline.positioning.known_anchors import KnownAnchors, anchor_change
+from pipeline.positioning.known_anchors import EVER_US, KnownAnchors, anchor_change
 from pipeline.positioning.thinning import thinned
 from pipeline.site import Anchor, Site
 from pipeline.wire.sightings import pack_sightings, unpack_sightings
@@ -414,6 +414,7 @@ def test_on_any_map_a_death_is_told_once_and_the_return_of_who_is_heard(stream: 
         assert kinds == ["anchor_dead", "anchor_back"] * (len(kinds) // 2)
     for change in filter(None, map(anchor_change, events)):
         known.take(change)
-    assert (known.dead, known.out, watch.dead_off_map) == (set(), False, {})
+    assert all(silences[-1].last_us < EVER_US for silences in known.silences.values())
+    assert watch.dead_off_map == {}
     of_anchors = [event.event_id for event in events if event.anchor]
     assert len(set(of_anchors)) == len(of_anchors)

@@ -47,12 +47,17 @@ def test_all_is_watched_unless_switched_off() -> None:
     assert graph.kafka.alive_topic == graph.graph.alive_topic == "a"
     assert graph.graph.anchor_watch == AnchorWatchSettings(anchor_timeout_us=5_000_000)
     assert graph.graph.tag_watch == TagWatchSettings(tag_timeout_us=20_000_000)
+    assert graph.graph.tag_watch_with_anchors == TagWatchSettings(
+        tag_timeout_us=20_000_000, outage_window_us=AnchorWatchSettings().outage_window_us
+    )
     assert graph.graph.zones == ZoneWatchSettings(position_delay_us=2_500_000)
     more = given("--outage-window=3", "--skew-limit=2", "--skew-window=30", "--zone-certainty=0.99").settings.graph
     assert more.anchor_watch == AnchorWatchSettings(
         outage_window_us=3_000_000, skew_limit_us=2_000_000, skew_window_us=30_000_000
     )
     assert more.zones == ZoneWatchSettings(Certainty(0.99, 0.01))
+    alone = given("--anchor-watch=off").settings.graph
+    assert alone.tag_watch == alone.tag_watch_with_anchors == TagWatchSettings()
     off = given("--anchor-watch=off", "--tag-watch=off", "--zone-watch=off", "--anchor-timeout=99").settings.graph
     assert (off.anchor_watch, off.tag_watch, off.zones) == (None, None, None)
 

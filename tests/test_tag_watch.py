@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 
 from pipeline.events import Event, EventKind
 from pipeline.model import Reading
-from pipeline.positioning.known_anchors import ALL, AnchorChange, KnownAnchors, anchor_change
+from pipeline.positioning.known_anchors import ALL, EVER_US, AnchorChange, KnownAnchors, anchor_change
+from pipeline.positioning.runs import Run
 from pipeline.positioning.tag_watch import TagWatch, TagWatchSettings
 from tests.readings import reading, us
 
 SETTINGS = TagWatchSettings()
+WINDOW_US = 5_000_000
+WITH_ANCHORS = TagWatchSettings(outage_window_us=WINDOW_US)
 ALL_WELL = KnownAnchors()
 
 
@@ -28,12 +31,14 @@ def blinks(from_s: float, to_s: float, anchors: str = "ABC") -> list[Reading]:
     ]
 
 
-def fire(watch: TagWatch, until_us: int, anchors: KnownAnchors = ALL_WELL) -> list[Event]:
+def fire(
+    watch: TagWatch, until_us: int, anchors: KnownAnchors = ALL_WELL, settings: TagWatchSettings = SETTINGS
+) -> list[Event]:
     """Do what timers do until the watermark is at a time."""
     events: list[Event] = []
-    while (due_us := watch.due_us(anchors, SETTINGS)) <= until_us and not watch.is_forgotten(due_us, SETTINGS):
-        events += watch.advance(due_us, "T", anchors, SETTINGS)
-        assert watch.due_us(anchors, SETTINGS) != due_us, "a timer that settles nothing would fire for ever"
+    while (due_us := watch.due_us(anchors, settings)) <= until_us and not watch.is_forgotten(due_us, settings):
+        events += watch.advance(due_us, "T", anchors, settings)
+        assert watch.due_us(anchors, settings) != due_us, "a timer that settles nothing would fire for ever"
     return events
 
 
@@ -42,22 +47,28 @@ def play(
     until_s: float,
     *,
     changes: Sequence[AnchorChange] = (),
+    told_us: Sequence[int] = (),
     watch: TagWatch | None = None,
+    settings: TagWatchSettings = SETTINGS,
 ) -> list[Event]:
-    """Take readings and changes of anchors in by time, with the timers that a runner would fire."""
+    """Take readings and changes of anchors in by time, with the timers that a runner would fire.
+
+    Changes are told at once unless it is given when.
+    """
     watch, anchors = watch or TagWatch(), KnownAnchors()
+    at = told_us or [one.at_us for one in changes]
     steps: list[tuple[int, int, Reading | AnchorChange]] = [
         *((one.kafka_time_us, number, one) for number, one in enumerate(readings)),
-        *((one.at_us, -1 - number, one) for number, one in enumerate(changes)),
+        *((at_us, number - len(changes), one) for number, (at_us, one) in enumerate(zip(at, changes, strict=True))),
     ]
     events: list[Event] = []
     for at_us, _, step in sorted(steps, key=lambda one: one[:2]):
-        events += fire(watch, at_us, anchors)
+        events += fire(watch, at_us, anchors, settings)
         if isinstance(step, Reading):
-            events += watch.take(step, SETTINGS)
+            events += watch.take(step, settings)
         else:
             anchors.take(step)
-    return events + fire(watch, us(until_s), anchors)
+    return events + fire(watch, us(until_s), anchors, settings)
 
 
 def told(events: Iterable[Event]) -> list[tuple[str, float]]:
@@ -140,6 +151,60 @@ def test_after_an_outage_a_tag_that_does_not_come_back_is_away() -> None:
     assert told(play(blinks(0, 20), 10_000, changes=changes)) == [("tag_away", 560.0)]
 
 
+@pytest.mark.parametrize(
+    ("died_s", "expected"), [(57.0, []), (60.0, []), (60.001, [("tag_away", 60.0)]), (62.0, [("tag_away", 60.0)])]
+)
+def test_a_death_counts_from_its_own_time_though_it_is_told_later(
+    died_s: float, expected: list[tuple[str, float]]
+) -> None:
+    changes, told_us = [change("A", died_s, heard=False)], [us(died_s + 5.0)]
+    events = play(blinks(0, 0, "A"), 200, changes=changes, told_us=told_us, settings=WITH_ANCHORS)
+    assert told(events) == expected
+
+
+def test_a_return_waits_until_it_is_known_whether_the_tag_was_away() -> None:
+    """A is told dead after the tag is heard again: then it never was away."""
+    stream = [reading("A", 0.0), reading("B", 61.0)]
+    watch = TagWatch()
+    assert play(stream, 65.0, watch=watch, settings=WITH_ANCHORS) == []
+    assert told(fire(watch, us(65.1), settings=WITH_ANCHORS)) == [("tag_away", 60.0), ("tag_back", 61.0)]
+    changes = [change("A", 57.0, heard=False)]
+    assert play(stream, 70.0, changes=changes, told_us=[us(62.0)], settings=WITH_ANCHORS) == []
+
+
+def test_without_an_anchor_watch_a_verdict_waits_for_nothing() -> None:
+    assert told(play([reading("A", 0.0)], 60.001)) == [("tag_away", 60.0)]
+    assert play([reading("A", 0.0)], 65.0, settings=WITH_ANCHORS) == []
+
+
+def test_what_is_told_of_anchors_after_a_tag_was_away_does_not_count_for_that() -> None:
+    """While a backlog is read: all that became of the anchors may be told before the tag's own time."""
+    changes = [change("A", 100.0, heard=False), change("A", 500.0, heard=True)]
+    events = play([reading("A", 0.0)], 1000.0, changes=changes, told_us=[us(0.0)] * 2, settings=WITH_ANCHORS)
+    assert told(events) == [("tag_away", 60.0)]
+
+
+def test_silences_that_follow_each_other_too_soon_leave_no_time_to_be_away() -> None:
+    changes = [
+        change(anchor, at_s, heard=heard)
+        for anchor, from_s, to_s in (("A", 30.0, 50.0), (ALL, 70.0, 90.0), ("A", 120.0, 140.0), ("A", 150.0, 160.0))
+        for at_s, heard in ((from_s, False), (to_s, True))
+    ]
+    for told_us in ([], [us(0.0)] * len(changes)):
+        events = play([reading("A", 0.0)], 1000.0, changes=changes, told_us=told_us, settings=WITH_ANCHORS)
+        assert told(events) == [("tag_away", 220.0)]
+
+
+def test_a_change_of_an_anchor_that_is_told_again_or_late_changes_nothing() -> None:
+    changes = [change("A", at_s, heard=heard) for at_s, heard in ((1.0, False), (2.0, True), (3.0, False))]
+    anchors, expected = KnownAnchors(), [Run(us(1.0), us(2.0)), Run(us(3.0), EVER_US)]
+    for one in (*changes, *changes, change("A", 2.5, heard=True), change("A", 1.5, heard=False)):
+        anchors.take(one)
+    assert anchors == KnownAnchors({"A": expected})
+    anchors.take(change("B", 1.0, heard=True))
+    assert anchors == KnownAnchors({"A": expected}), "of B no silence was told: it has always been heard"
+
+
 def test_events_of_the_anchor_watch_say_who_hears() -> None:
     changes = {kind: anchor_change(Event(kind.value, "id", 7, anchor="A", site="hall")) for kind in EventKind}
     assert {kind.value: found.heard for kind, found in changes.items() if found is not None} == {
@@ -220,7 +285,10 @@ def test_a_reading_from_before_the_tag_was_found_away_is_no_return() -> None:
     assert fire(watch, us(100.0)) == []
 
 
-@pytest.mark.parametrize("wrong", [{"tag_timeout_us": 0}, {"tag_memory_us": 1_000_000}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"tag_timeout_us": 0}, {"tag_memory_us": 1_000_000}, {"tag_memory_us": 65_000_000, "outage_window_us": WINDOW_US}],
+)
 def test_bounds_that_make_no_sense_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="expected"):
         TagWatchSettings(**wrong)
@@ -296,6 +364,35 @@ def test_the_order_of_readings_does_not_matter_to_who_is_away(
             events += watch.advance(min(one.kafka_time_us for one in waiting), "T", anchors, SETTINGS)
     events += fire(watch, END_US, anchors)
     assert events == presence(play(readings, 10_000.0, changes=changes))
+
+
+silences = st.dictionaries(
+    st.sampled_from(["A", "B", "C", ALL]),
+    st.lists(st.integers(0, 400_000), min_size=1, max_size=4, unique=True).map(sorted),  # dead, back, dead, back; ms
+)
+
+
+@given(streams, silences, st.data())
+def test_how_late_deaths_are_told_does_not_matter(
+    stream: Stream, found: dict[str, list[int]], data: st.DataObject
+) -> None:
+    """Nor whether all is told in advance, as while a backlog is read."""
+    changes = [
+        AnchorChange(anchor, number % 2 == 1, us(at_ms / 1000))
+        for anchor, times_ms in found.items()
+        for number, at_ms in enumerate(times_ms)
+    ]
+    late = st.sampled_from([0, 1, WINDOW_US])
+    told_us = []
+    for number, one in enumerate(changes):
+        told_us.append(one.at_us if one.heard else one.at_us + data.draw(late))
+        if one.heard:
+            told_us[number - 1] = min(told_us[number - 1 : number + 1])
+    readings = as_readings(stream)
+    expected = play(readings, 10_000.0, changes=changes, settings=WITH_ANCHORS)
+    assert play(readings, 10_000.0, changes=changes, told_us=told_us, settings=WITH_ANCHORS) == expected
+    in_advance = [us(-1.0)] * len(changes)
+    assert play(readings, 10_000.0, changes=changes, told_us=in_advance, settings=WITH_ANCHORS) == expected
 
 
 @given(streams)

@@ -16,7 +16,8 @@ from hypothesis import given
 
 from pipeline.events import Event, Sighting
 from pipeline.model import Reading
-from pipeline.positioning.known_anchors import ALL, AnchorChange, KnownAnchors
+from pipeline.positioning.known_anchors import ALL, EVER_US, AnchorChange, KnownAnchors
+from pipeline.positioning.runs import Run
 from pipeline.positioning.tag_watch import TagWatch
 from pipeline.transforms import tag_watch_state as state
 from pipeline.transforms.tag_groups import TAG_GROUPS, TagStates, tag_group, timer_at
@@ -29,7 +30,7 @@ from tests.readings import reading, us
 from tests.test_anchor_watch import ABC, beats
 from tests.test_anchor_watch import SETTINGS as ANCHOR_SETTINGS
 from tests.test_tag_groups import ListBag, OneTimer
-from tests.test_tag_watch import SETTINGS, Stream, as_readings, blinks, play, streams
+from tests.test_tag_watch import SETTINGS, WITH_ANCHORS, Stream, as_readings, blinks, play, streams
 from tests.test_watch_anchors import BytesBag
 
 # Written by the first version that kept this state. Whoever has to change these lines loses what sites have saved.
@@ -41,7 +42,8 @@ GOLDEN_ONE_TIME_AN_ANCHOR = (
     "088891d8f8cbc7850310899fa695ccc785031a108094c2ceccc785038094c2ceccc785032201412201422a108094c2ceccc7"
     "85038891d8f8cbc78503308094c2ceccc78503408094c2ceccc78503480150809093efcbc78503"
 )
-GOLDEN_ANCHORS = "0a01411201421a010320012804"
+GOLDEN_ANCHORS = "32003201413201423a030501024203000003"
+GOLDEN_DEATHS_WITHOUT_TIMES = "0a01411201421a010320012804"
 GOLDEN_INPUT = "0a010112070a014110011807"
 
 
@@ -61,7 +63,6 @@ def anchors() -> KnownAnchors:
         AnchorChange("B", heard=True, at_us=3),
     ):
         known.take(change)
-    known.take(AnchorChange(ALL, heard=True, at_us=4))
     known.take(AnchorChange(ALL, heard=False, at_us=5))
     return known
 
@@ -86,6 +87,14 @@ def test_bytes_with_one_time_an_anchor_are_read() -> None:
 def test_golden_bytes_of_what_is_known_of_anchors() -> None:
     assert state.anchors_to_bytes(anchors()).hex() == GOLDEN_ANCHORS
     assert state.anchors_from_bytes(bytes.fromhex(GOLDEN_ANCHORS)) == anchors()
+
+
+def test_bytes_with_deaths_without_times_are_read() -> None:
+    """As written before deaths had a time: A dead, B back at 3, the site back at 4 and then out."""
+    known = state.anchors_from_bytes(bytes.fromhex(GOLDEN_DEATHS_WITHOUT_TIMES))
+    assert known == KnownAnchors({"A": [Run(0, EVER_US)], "B": [Run(0, 3)], ALL: [Run(4, EVER_US)]})
+    assert state.anchors_from_bytes(state.anchors_to_bytes(known)) == known
+    assert state.anchors_from_bytes(bytes.fromhex("2804")) == KnownAnchors({ALL: [Run(0, 4)]})
 
 
 def test_golden_bytes_of_what_flows_in() -> None:
@@ -227,7 +236,7 @@ def run(
         | WatchAnchors(lambda: ABC, ANCHOR_SETTINGS, strict=True)
     )
     readings_of_groups = heard | "Readings" >> beam.Filter(lambda one: one[0] >= 0)
-    assert_that((readings_of_groups, anchor_events) | WatchTags(SETTINGS, strict=True), check)
+    assert_that((readings_of_groups, anchor_events) | WatchTags(WITH_ANCHORS, strict=True), check)
     pipeline.run().wait_until_finish()
 
 
@@ -258,6 +267,12 @@ def test_a_tag_is_not_away_where_the_only_anchor_that_hears_it_is_dead() -> None
     """On the BundleBasedDirectRunner."""
     sightings = [*beats("A", 0, 20), *beats("B", 0, 130), *beats("C", 0, 130)]
     run(blinks(0, 20, "A"), sightings, 130.0, kinds({}))
+
+
+def test_a_tag_is_not_away_where_its_anchor_died_before_though_that_is_told_after() -> None:
+    """On the BundleBasedDirectRunner: A is dead at 57 s, which is told at 62 s; the tag's time is over at 60 s."""
+    sightings = [*beats("A", 0, 47), *beats("B", 0, 130), *beats("C", 0, 130)]
+    run([reading("A", 0.0)], sightings, 130.0, kinds({}))
 
 
 def test_every_tag_group_is_told_of_anchors() -> None:

@@ -3,7 +3,8 @@
 A tag is away when it has been silent for longer than ``tag_timeout``, while one at least of the anchors that last heard
 it could have heard it all that time. Flags are told at once; silence, as in the anchor watch, only when the watermark
 says that nothing earlier can come: times are Kafka's (integer microseconds), records may come in any order, and what
-they say of being heard is kept as runs until it is settled. See :mod:`pipeline.positioning.anchor_watch`.
+they say of being heard is kept as runs until it is settled. The anchor watch tells of a death later than it is one: for
+as long the verdict on a tag waits, and so does its return. See :mod:`pipeline.positioning.anchor_watch`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ class TagWatchSettings:
     """Bounds of the tag watch; times in microseconds.
 
     ``flag_tolerance_us`` is how far apart the stamps of one instant may lie: see :mod:`pipeline.positioning.tag_flags`.
-    A tag silent for ``tag_memory_us`` is forgotten without a word.
+    A tag silent for ``tag_memory_us`` is forgotten without a word. ``outage_window_us`` is by how much the anchor watch
+    tells of a death later than it is one; 0: there is no anchor watch.
 
     Raises:
         ValueError: a time below a millisecond, which is what runners keep; or a tag forgotten before it is away.
@@ -34,16 +36,22 @@ class TagWatchSettings:
     tag_timeout_us: int = 60_000_000
     flag_tolerance_us: int = 2_000_000
     tag_memory_us: int = 30 * 86_400_000_000
+    outage_window_us: int = 0
 
     def __post_init__(self) -> None:
         for name in ("tag_timeout_us", "flag_tolerance_us", "tag_memory_us"):
             if getattr(self, name) < MILLISECOND_US:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected at least {MILLISECOND_US}, a millisecond")
-        if self.tag_memory_us <= self.tag_timeout_us:
+        if self.tag_memory_us <= self.tag_timeout_us + self.told_after_us:
             raise ValueError(
                 f"tag memory is {self.tag_memory_us / 1e6:g} s; expected more than the tag timeout "
-                f"({self.tag_timeout_us / 1e6:g} s)"
+                f"({self.tag_timeout_us / 1e6:g} s) and the outage window ({self.outage_window_us / 1e6:g} s)"
             )
+
+    @property
+    def told_after_us(self) -> int:
+        """How long after a tag is away the verdict is due: all deaths of anchors up to then have been told by then."""
+        return self.outage_window_us + MILLISECOND_US if self.outage_window_us else 0
 
 
 @dataclass(slots=True)
@@ -76,9 +84,11 @@ class TagWatch:
         """Tell what is due, given that no reading from before a Kafka time is still to come."""
         events: list[Event] = []
         while True:
-            away_us = self._away_due_us(anchors, settings)
+            away_us = self._away_at_us(anchors, settings)
             heard_us = self.runs[0].first_us if self.runs else None
-            if away_us is not None and away_us <= now_us and (heard_us is None or away_us <= heard_us):
+            if away_us is not None and (heard_us is None or away_us <= heard_us):
+                if away_us + settings.told_after_us > now_us:
+                    return events  # nor is its return told: whether it was away is not yet known
                 self.away_us = away_us
                 name = event_id(EventKind.TAG_AWAY, tag, self.last_us)
                 events.append(Event(EventKind.TAG_AWAY.value, name, away_us - 1, tag=tag, last_seen_us=self.last_us))
@@ -94,12 +104,12 @@ class TagWatch:
 
     def due_us(self, anchors: KnownAnchors, settings: TagWatchSettings) -> int:
         """Return the Kafka time at which :meth:`advance`, or forgetting the tag, is next due."""
-        if self.runs:
-            away_us = self._away_due_us(anchors, settings)
-            return self.runs[0].first_us if away_us is None else min(away_us, self.runs[0].first_us)
-        away_us = self._away_due_us(anchors, settings)
-        forget_us = self.last_us + settings.tag_memory_us
-        return forget_us if away_us is None else min(away_us, forget_us)
+        away_us = self._away_at_us(anchors, settings)
+        heard_us = self.runs[0].first_us if self.runs else None
+        if away_us is not None and (heard_us is None or away_us <= heard_us):
+            due_us = away_us + settings.told_after_us
+            return due_us if heard_us is not None else min(due_us, self.last_us + settings.tag_memory_us)
+        return self.last_us + settings.tag_memory_us if heard_us is None else heard_us
 
     def is_forgotten(self, now_us: int, settings: TagWatchSettings) -> bool:
         """Whether the tag has been silent for so long that nothing of it is kept."""
@@ -148,13 +158,13 @@ class TagWatch:
             recent = {key: [one for one in times_us if one >= oldest_us] for key, times_us in self.heard_by.items()}
             self.heard_by = {anchor: times_us for anchor, times_us in recent.items() if times_us}
 
-    def _away_due_us(self, anchors: KnownAnchors, settings: TagWatchSettings) -> int | None:
+    def _away_at_us(self, anchors: KnownAnchors, settings: TagWatchSettings) -> int | None:
         """Return the first microsecond of too long a silence; None where all who heard the tag are dead."""
         if self.away_us or not self.last_us:
             return None
         heard_by = [anchor for anchor, times_us in self.heard_by.items() if times_us[0] <= self.last_us]
-        since_us = anchors.hearing_since_us(heard_by)
-        return None if since_us is None else max(self.last_us, since_us) + settings.tag_timeout_us + 1
+        missed_us = anchors.missed_us(heard_by, self.last_us, settings.tag_timeout_us)
+        return None if missed_us is None else missed_us + 1
 
 
 def _changed(kind: EventKind, reading: Reading, at_us: int) -> Event:

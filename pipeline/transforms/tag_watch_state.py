@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pipeline.positioning.known_anchors import AnchorChange, KnownAnchors
+from pipeline.positioning.known_anchors import ALL, EVER_US, AnchorChange, KnownAnchors
+from pipeline.positioning.runs import Run
 from pipeline.positioning.tag_flags import Flag
 from pipeline.positioning.tag_watch import TagWatch
 from pipeline.transforms.anchor_watch_state import flat, runs
@@ -49,13 +50,11 @@ def from_bytes(data: bytes) -> TagWatch:
 
 def anchors_to_bytes(anchors: KnownAnchors) -> bytes:
     """Return what is known of the anchors as bytes; equal states give equal bytes."""
-    back = sorted(anchors.back)
+    silences = [(anchor, silence) for anchor in sorted(anchors.silences) for silence in anchors.silences[anchor]]
     state = AnchorsKnown(
-        dead=sorted(anchors.dead),
-        back=back,
-        back_us=[anchors.back[anchor] for anchor in back],
-        out=anchors.out,
-        site_back_us=anchors.site_back_us,
+        silent=[anchor for anchor, _ in silences],
+        silent_from_us=[silence.first_us for _, silence in silences],
+        silent_to_us=[silence.last_us if silence.last_us < EVER_US else 0 for _, silence in silences],
     )
     return state.SerializeToString()
 
@@ -63,12 +62,16 @@ def anchors_to_bytes(anchors: KnownAnchors) -> bytes:
 def anchors_from_bytes(data: bytes) -> KnownAnchors:
     """Return what :func:`anchors_to_bytes` wrote; no bytes are anchors of which nothing was told."""
     state = AnchorsKnown.FromString(data)
-    return KnownAnchors(
-        dead=set(state.dead),
-        back=dict(zip(state.back, state.back_us, strict=True)),
-        out=state.out,
-        site_back_us=state.site_back_us,
-    )
+    silences: dict[str, list[Run]] = {anchor: [Run(0, EVER_US)] for anchor in state.dead}
+    for anchor, back_us in zip(state.back, state.back_us, strict=True):
+        silences[anchor] = [Run(0, back_us)]
+    if state.out:
+        silences[ALL] = [Run(state.site_back_us, EVER_US)]
+    elif state.site_back_us:
+        silences[ALL] = [Run(0, state.site_back_us)]
+    for anchor, from_us, to_us in zip(state.silent, state.silent_from_us, state.silent_to_us, strict=True):
+        silences.setdefault(anchor, []).append(Run(from_us, to_us or EVER_US))
+    return KnownAnchors(silences)
 
 
 def pack_readings(packed: bytes) -> bytes:

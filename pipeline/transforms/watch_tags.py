@@ -1,8 +1,8 @@
 """Stage watch tags: readings, and what has become of anchors, to events. Stateful, keyed by tag group.
 
 What has become of anchors comes as the events of the anchor watch, told to every tag group. They come by the dataflow,
-so state and checkpoints hold them as all else; and in time, for an anchor's death is told long before a tag that fell
-silent with it can be away, and until it is told the watermark waits.
+so state and checkpoints hold them as all else; and in time, for a tag is judged only when the deaths of anchors that
+count for it have been told, and until they are told the watermark waits.
 """
 
 from __future__ import annotations
