@@ -47,7 +47,8 @@ class Event(NamedTuple):
     Attributes:
         kind: a value of :class:`EventKind`.
         event_id: 24 hex digits, see :func:`event_id`.
-        at_us: when it became true: Kafka time; of a tag's flags, the time of measurement; of a map, a worker's.
+        at_us: when it became true: Kafka time; of a tag's flags, the time of measurement, or Kafka's if the anchor's
+            clock may be behind; of a map, a worker's.
         site: the site's name, where the event is of a whole site or its map.
         anchor: the anchor it is about.
         tag: the tag it is about.

@@ -265,6 +265,59 @@ def test_a_clock_that_is_ahead_does_not_hold_an_alarm_up() -> None:
     assert told(play(stream, 20)) == [("tag_detached", 19.0)]
 
 
+@pytest.mark.parametrize("behind_s", [1.0, 60.0, 86_400.0])
+def test_a_clock_that_is_behind_does_not_hold_an_alarm_up(behind_s: float) -> None:
+    """The tag goes from A, whose clock is right, to B, is torn off there, put on at A, and torn off at B again."""
+
+    def at_b(at_s: float) -> Reading:
+        return reading("B", at_s - behind_s, kafka_s=at_s)
+
+    stream = [
+        *(reading("A", float(at_s)) for at_s in range(30)),
+        *(at_b(at_s) for at_s in range(30, 40)),
+        *(torn_off(at_b(at_s)) for at_s in range(40, 50)),
+        *(reading("A", float(at_s)) for at_s in range(50, 60)),
+        *(torn_off(at_b(at_s)) for at_s in range(60, 70)),
+    ]
+    watch = TagWatch()
+    came = [(event.kind, one.kafka_time_us) for one in stream for event in watch.take(one, SETTINGS)]
+    assert [(kind, (at_us - us(0)) / 1e6) for kind, at_us in came] == [
+        ("tag_detached", 40.0),
+        ("tag_attached", 50.0),
+        ("tag_detached", 60.0),
+    ]
+
+
+def test_a_site_whose_clocks_are_all_behind_tells_flags_at_once() -> None:
+    stream = [
+        reading(anchor, at_s - 3600.0, kafka_s=at_s + 0.1)._replace(detached=10 <= at_s < 20)
+        for at_s in range(30)
+        for anchor in "AB"
+    ]
+    assert told(play(stream, 31)) == [("tag_detached", 10.1), ("tag_attached", 20.1)]
+
+
+def test_a_late_record_does_not_take_an_alarm_back() -> None:
+    """B's network was gone for 30 s: what it has to say of before the tag was torn off comes after that."""
+    late = [reading("B", float(at_s), kafka_s=50.0 + at_s / 100) for at_s in range(15, 45)]
+    stream = [*(reading("A", float(at_s)) for at_s in range(40)), torn_off(reading("A", 45.0)), *late]
+    assert told(play(stream, 51)) == [("tag_detached", 45.0)]
+
+
+def test_a_late_alarm_is_told_and_taken_back_by_the_next_reading_in_time() -> None:
+    late = [torn_off(reading("B", float(at_s), kafka_s=50.0)) for at_s in range(20, 25)]
+    stream = [*(reading("A", float(at_s)) for at_s in range(51)), *late, *(reading("A", at_s) for at_s in (51.0, 53.0))]
+    assert told(play(stream, 54)) == [("tag_detached", 50.0), ("tag_attached", 53.0)]
+
+
+def test_a_reading_from_a_clock_that_is_behind_takes_an_alarm_back_late() -> None:
+    stream = [
+        torn_off(reading("A", 100.0)),
+        *(reading("B", at_s - 60.0, kafka_s=at_s) for at_s in (float(one) for one in range(101, 180))),
+    ]
+    assert told(play(stream, 180)) == [("tag_detached", 100.0), ("tag_attached", 163.0)]
+
+
 def test_a_low_battery_is_told_at_each_change_to_low() -> None:
     low = [reading("A", at_s)._replace(battery_low=at_s in {10, 11, 30}) for at_s in range(40)]
     assert told(play(low, 40)) == [("battery_low", 10.0), ("battery_low", 30.0)]

@@ -16,7 +16,7 @@ from pipeline.events import Event, EventKind, event_id
 from pipeline.model import Reading
 from pipeline.positioning.known_anchors import KnownAnchors
 from pipeline.positioning.runs import MAX_RUNS, Run, joined
-from pipeline.positioning.tag_flags import Flag
+from pipeline.positioning.tag_flags import Flag, Taken
 
 MILLISECOND_US = 1000
 
@@ -116,15 +116,16 @@ class TagWatch:
         return not self.runs and now_us >= self.last_us + settings.tag_memory_us
 
     def _flags(self, reading: Reading, settings: TagWatchSettings) -> Iterator[Event]:
-        at_us = min(reading.measured_at_us, reading.kafka_time_us)
         newest_us, tolerance_us = self.newest_us, settings.flag_tolerance_us
-        self.newest_us = max(newest_us, at_us)
-        if self.detached.take(value=reading.detached, at_us=at_us, newest_us=newest_us, tolerance_us=tolerance_us):
-            yield _changed(EventKind.TAG_DETACHED if reading.detached else EventKind.TAG_ATTACHED, reading, at_us)
+        taken = Taken.of(reading.measured_at_us, reading.kafka_time_us, tolerance_us)
+        self.newest_us = max(newest_us, taken.stamped_us)
+        if self.detached.take(value=reading.detached, taken=taken, newest_us=newest_us, tolerance_us=tolerance_us):
+            kind = EventKind.TAG_DETACHED if reading.detached else EventKind.TAG_ATTACHED
+            yield _changed(kind, reading, taken.at_us)
         low = reading.battery_low
-        is_news = self.battery_low.take(value=low, at_us=at_us, newest_us=newest_us, tolerance_us=tolerance_us)
+        is_news = self.battery_low.take(value=low, taken=taken, newest_us=newest_us, tolerance_us=tolerance_us)
         if is_news and low:
-            yield _changed(EventKind.BATTERY_LOW, reading, at_us)
+            yield _changed(EventKind.BATTERY_LOW, reading, taken.at_us)
 
     def _hear(self, reading: Reading, settings: TagWatchSettings) -> None:
         at_us = reading.kafka_time_us

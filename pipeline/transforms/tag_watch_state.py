@@ -25,8 +25,10 @@ def to_bytes(watch: TagWatch) -> bytes:
         newest_us=watch.newest_us,
         detached=watch.detached.value,
         detached_changed_us=watch.detached.changed_us,
+        detached_changed_at_us=watch.detached.changed_at_us,
         battery_low=watch.battery_low.value,
         battery_low_changed_us=watch.battery_low.changed_us,
+        battery_low_changed_at_us=watch.battery_low.changed_at_us,
     )
     return state.SerializeToString()
 
@@ -43,9 +45,13 @@ def from_bytes(data: bytes) -> TagWatch:
         runs=runs(state.run_us),
         heard_by=heard_by,
         newest_us=state.newest_us,
-        detached=Flag(state.detached, state.detached_changed_us),
-        battery_low=Flag(state.battery_low, state.battery_low_changed_us),
+        detached=_flag(state.detached, state.detached_changed_us, state.detached_changed_at_us),
+        battery_low=_flag(state.battery_low, state.battery_low_changed_us, state.battery_low_changed_at_us),
     )
+
+
+def _flag(value: bool, changed_us: int, changed_at_us: int) -> Flag:  # noqa: FBT001
+    return Flag(value, changed_us, changed_at_us or changed_us)  # at first the stamp alone was kept
 
 
 def anchors_to_bytes(anchors: KnownAnchors) -> bytes:
