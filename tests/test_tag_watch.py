@@ -205,6 +205,20 @@ def test_a_change_of_an_anchor_that_is_told_again_or_late_changes_nothing() -> N
     assert anchors == KnownAnchors({"A": expected}), "of B no silence was told: it has always been heard"
 
 
+def test_who_is_heard_is_not_silent_though_no_return_is_told() -> None:
+    anchors = KnownAnchors()
+    for name in ("A", "B", ALL):
+        anchors.take(change(name, 30.0, heard=False))
+    assert not anchors.hear("A", us(35.0), WITH_ANCHORS.told_after_us), "that was before it was told"
+    assert anchors.hear("A", us(40.0), WITH_ANCHORS.told_after_us)
+    ended = [Run(us(30.0), us(40.0))]
+    assert anchors == KnownAnchors({"A": ended, "B": [Run(us(30.0), EVER_US)], ALL: ended})
+    assert not anchors.hear("A", us(41.0), WITH_ANCHORS.told_after_us)
+    assert anchors.hear("A", us(39.0), WITH_ANCHORS.told_after_us), "records come in any order"
+    anchors.take(change("A", 38.0, heard=True))
+    assert anchors.silences["A"] == [Run(us(30.0), us(38.0))]
+
+
 def test_events_of_the_anchor_watch_say_who_hears() -> None:
     changes = {kind: anchor_change(Event(kind.value, "id", 7, anchor="A", site="hall")) for kind in EventKind}
     assert {kind.value: found.heard for kind, found in changes.items() if found is not None} == {

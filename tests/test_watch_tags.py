@@ -162,6 +162,24 @@ def test_what_becomes_of_anchors_moves_the_timer() -> None:
     assert stage.fire(us(1061.0)) == ["tag_away"]
 
 
+def test_an_outage_whose_end_is_never_told_ends_with_the_next_reading() -> None:
+    """As where the anchor watch failed and began anew. It is a reading of another tag of the group."""
+    stage, other = Stage(), next(name for name in map(str, range(10_000)) if tag_group(name) == tag_group("T"))
+    stage.take(*blinks(0, 20, "AB"))
+    stage.change(AnchorChange(ALL, heard=False, at_us=us(30.0)))
+    assert stage.fire(us(1000.0)) == []
+    stage.take(reading("C", 1000.0, tag=other))
+    assert stage.fire(us(1060.0)) == []
+    assert stage.fire(us(1061.0)) == ["tag_away", "tag_away"]
+
+
+def test_a_group_whose_first_tag_is_heard_late_knows_of_the_anchors() -> None:
+    stage = Stage()
+    stage.change(AnchorChange("A", heard=False, at_us=us(20.0)))
+    stage.take(reading("A", 9.0))
+    assert stage.fire(us(1000.0)) == []
+
+
 def test_a_tag_silent_for_long_leaves_no_state() -> None:
     stage = Stage()
     stage.take(reading("A", 0.0))
@@ -277,8 +295,8 @@ def test_a_tag_is_not_away_where_its_anchor_died_before_though_that_is_told_afte
 
 
 def test_every_tag_group_is_told_of_anchors() -> None:
-    """On the BundleBasedDirectRunner: the group of a tag that is heard later only."""
+    """On the BundleBasedDirectRunner: the group of a tag that is heard just before the death is told."""
     assert tag_group("T") in range(TAG_GROUPS)
     sightings = [*beats("A", 0, 10), *beats("B", 0, 130), *beats("C", 0, 130)]
-    late = reading("A", 9.0, kafka_s=40.0)  # it was long on its way, from an anchor that is dead by now
+    late = reading("A", 9.0, kafka_s=19.0)  # it was long on its way
     run([late], sightings, 130.0, kinds({}))

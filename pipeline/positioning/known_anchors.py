@@ -61,6 +61,20 @@ class KnownAnchors:
                 silences[:2] = [Run(silences[0].first_us, silences[1].last_us)]
             self.silences[anchor] = silences
 
+    def hear(self, anchor: str, at_us: int, told_after_us: int) -> bool:
+        """Take in that an anchor is heard; return whether that ends a silence, its own or that of all.
+
+        As a rule its return is told, too, and for as early. It is not where the anchor watch failed and began anew:
+        silences from before would last for ever. A record from before a silence was told of ends none.
+        """
+        changes = False
+        for name in (anchor, ALL):
+            silences = self.silences.get(name)
+            if silences and silences[-1].first_us + told_after_us < at_us < silences[-1].last_us:
+                self.take(AnchorChange(name, heard=True, at_us=at_us))
+                changes = True
+        return changes
+
     def missed_us(self, anchors: Iterable[str], last_us: int, timeout_us: int) -> int | None:
         """Return when one of the anchors had heard nothing of a tag for a time on end, though it could have.
 

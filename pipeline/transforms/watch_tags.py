@@ -103,15 +103,16 @@ class WatchTagsFn(MeteredFn):
         """Take a batch of readings of one tag group, or changes of anchors, in."""
         packed, changes = state.unpack(element[1])
         states, anchors = TagStates(bag), _anchors(anchors_bag)
-        if changes:
-            for change in changes:
-                anchors.take(change)
+        given = list(unpack(Readings.FromString(packed)))
+        for change in changes:
+            anchors.take(change)
+        if self._hear(anchors, given) or changes:
             anchors_bag.clear()
             anchors_bag.add(state.anchors_to_bytes(anchors))
             for tag in states.due(_EVER_US):  # who can be away, and when, has changed
                 self._keep(states, tag, state.from_bytes(states.get(tag)), anchors)
         by_tag: dict[str, list[Reading]] = {}
-        for reading in unpack(Readings.FromString(packed)):
+        for reading in given:
             by_tag.setdefault(reading.tag, []).append(reading)
         for tag, readings in by_tag.items():
             self._metrics.add("in", len(readings))
@@ -166,6 +167,14 @@ class WatchTagsFn(MeteredFn):
         for reading in taken:
             watch.take(reading, self._settings)
         return watch
+
+    def _hear(self, anchors: KnownAnchors, readings: Iterable[Reading]) -> bool:
+        """Take in that anchors are heard; return whether that ends a silence."""
+        if not anchors.silences:
+            return False
+        told_after_us = self._settings.told_after_us
+        ends = [anchors.hear(one.anchor, one.kafka_time_us, told_after_us) for one in readings]  # of all, not of any
+        return any(ends)
 
     def _keep(self, states: TagStates, tag: str, watch: TagWatch, anchors: KnownAnchors) -> None:
         states.put(tag, watch.due_us(anchors, self._settings), state.to_bytes(watch))
