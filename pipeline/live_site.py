@@ -72,17 +72,16 @@ class MapFollower:
         """What the last look found, where that is not in force or refused."""
         self._settled = MapFiles(read)
         """What was last taken up or refused."""
-        try:
-            self.site = self._checked(self._settled)
-        except SiteError as error:
-            kept = copy.load()
-            if kept is None:
-                raise
-            self.site = self._checked(kept)
-            self._refuse(error)
-        else:
-            self._copy.keep(self._settled)
-            self.report = MapReport(self.site.name, self.site.version, self._clock(), None)
+        found = self._checked(self._settled)
+        if isinstance(found, Site):
+            self._take_up(found)
+            return
+        kept = copy.load()
+        last = found if kept is None else self._checked(kept)
+        if not isinstance(last, Site):
+            raise last
+        self.site = last
+        self._refuse(found)
 
     def look(self) -> None:
         """Look at the files, and take up, or refuse, what was found there at the look before as well."""
@@ -94,38 +93,33 @@ class MapFollower:
         self._copy.confirm()
 
     def _consider(self, found: MapFiles) -> None:
-        site, fault = None, None
-        try:
-            site = self._checked(found)
-        except SiteError as error:
-            fault = error
+        checked = self._checked(found)  # which reads whatever files the map names
         if self._changed is None or not found.says_the_same(self._changed):
             self._changed = found
             return
         self._changed, self._settled = None, found
-        if site is None:
-            assert fault is not None
-            self._refuse(fault)
+        if not isinstance(checked, Site):
+            self._refuse(checked)
             return
-        self._copy.keep(found)
-        self.site = site
-        self.report = MapReport(site.name, site.version, self._clock(), None)
-        _LOG.info("site map %s, version %s, %d anchors, is in force", self._file.path, site.version, len(site.anchors))
+        self._take_up(checked)
+        told = (self._file.path, checked.version, len(checked.anchors))
+        _LOG.info("site map %s, version %s, %d anchors, is in force", *told)
 
-    def _checked(self, files: MapFiles) -> Site:
-        """Return the map in files.
-
-        Raises:
-            SiteError: there is none, be it that checking it fails in a way that nobody thought of.
-        """
+    def _checked(self, files: MapFiles) -> Site | SiteError:
+        """Return the map in files, or why there is none, be it that checking fails in a way that nobody thought of."""
         path = self._file.path
         try:
             return site_in(files, path, self._file.tag_height_m)
-        except SiteError:
-            raise
-        except Exception as error:
+        except SiteError as error:
+            return error
+        except Exception as error:  # noqa: BLE001  (the map in force stays, whatever it is)
             _LOG.exception("the site map %s could not be checked", path)
-            raise SiteError(f"{path}:1: the map cannot be checked: {error!r}") from error
+            return SiteError(f"{path}:1: the map cannot be checked: {error!r}")
+
+    def _take_up(self, site: Site) -> None:
+        self._copy.keep(self._settled)
+        self.site = site
+        self.report = MapReport(site.name, site.version, self._clock(), None)
 
     def _refuse(self, error: SiteError) -> None:
         detail = str(error)[:_MAX_DETAIL]

@@ -14,9 +14,9 @@ from pipeline.positioning.anchor_watch import AnchorWatchSettings
 from pipeline.site import SiteSource
 from pipeline.transforms.batches import Batched, Batches
 from pipeline.transforms.map_reports import MAP_REPORTS, MapReporter, Reports
-from pipeline.transforms.metrics import MeteredFn
 from pipeline.transforms.outputs import rejected, sort_out
 from pipeline.transforms.sightings import SIGHTINGS, SightingBatches, heard
+from pipeline.transforms.site_fn import SiteFn
 from pipeline.transforms.tag_groups import tag_group
 from pipeline.wire.decode import Decoded, decode, refused_record
 from pipeline.wire.readings import pack
@@ -64,24 +64,18 @@ class Decode(beam.PTransform):
         return sort_out(records, "Decode", decoding, READINGS, tuple[int, bytes], others=others)
 
 
-class DecodeFn(MeteredFn):
+class DecodeFn(SiteFn):
     """See :class:`Decode`."""
 
     def __init__(self, site: SiteSource, besides: Besides, *, strict: bool) -> None:
-        super().__init__("decode")
-        self._site_source = site
+        super().__init__("decode", site)
         self._besides = besides
         self._reporter = MapReporter(besides.reports)
         self._strict = strict
 
-    def setup(self) -> None:
-        """Load the site map."""
-        self._site_source()
-
     def start_bundle(self) -> None:
-        """Begin with nothing, and the site map in force; what a failed bundle left is not this one's."""
+        """Begin with nothing; what a failed bundle left is not this one's."""
         super().start_bundle()
-        self._site = self._site_source()
         self._reporter.start_bundle(self._site)
         self._batches = Batches[Reading](_packed)
         anchors = self._besides.anchors

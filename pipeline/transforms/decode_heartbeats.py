@@ -13,9 +13,9 @@ from pipeline.model import KafkaRecord, Reason, Rejected
 from pipeline.positioning.anchor_watch import AnchorWatchSettings
 from pipeline.site import SiteSource
 from pipeline.transforms.map_reports import MAP_REPORTS, MapReporter, Reports
-from pipeline.transforms.metrics import MeteredFn
 from pipeline.transforms.outputs import rejected, sort_out
 from pipeline.transforms.sightings import SIGHTINGS, SightingBatches
+from pipeline.transforms.site_fn import SiteFn
 from pipeline.wire.decode import decode_heartbeat, refused_record
 
 _LOG = logging.getLogger(__name__)
@@ -40,24 +40,18 @@ class DecodeHeartbeats(beam.PTransform):
         return sort_out(records, "Decode", decoding, SIGHTINGS, tuple[str, bytes], others=others)
 
 
-class DecodeHeartbeatsFn(MeteredFn):
+class DecodeHeartbeatsFn(SiteFn):
     """See :class:`DecodeHeartbeats`."""
 
     def __init__(self, site: SiteSource, watch: AnchorWatchSettings, reporter: MapReporter, *, strict: bool) -> None:
-        super().__init__("decode_heartbeats")
-        self._site_source = site
+        super().__init__("decode_heartbeats", site)
         self._watch = watch
         self._reporter = reporter
         self._strict = strict
 
-    def setup(self) -> None:
-        """Load the site map."""
-        self._site_source()
-
     def start_bundle(self) -> None:
-        """Begin with nothing, and the site map in force; what a failed bundle left is not this one's."""
+        """Begin with nothing; what a failed bundle left is not this one's."""
         super().start_bundle()
-        self._site = self._site_source()
         self._reporter.start_bundle(self._site)
         self._sightings = SightingBatches(self._watch)
 

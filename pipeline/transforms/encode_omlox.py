@@ -16,7 +16,7 @@ from pipeline.events import Event
 from pipeline.model import Position
 from pipeline.site import SiteSource
 from pipeline.transforms.clock import Clock, wall_clock_us
-from pipeline.transforms.metrics import MeteredFn
+from pipeline.transforms.site_fn import SiteFn
 from pipeline.wire.omlox import encode_fence_event, encode_location
 
 Encoded = tuple[bytes, bytes]
@@ -57,29 +57,19 @@ class EncodeFenceEvents(beam.PTransform):
         return events | "Encode" >> beam.ParDo(self._fn).with_output_types(Encoded)
 
 
-class EncodeOmloxFn(MeteredFn):
+class EncodeOmloxFn(SiteFn):
     """See :class:`EncodeLocations` and :class:`EncodeFenceEvents`."""
 
     def __init__(self, stage: str, site: SiteSource, encode: Encode, *, strict: bool) -> None:
-        super().__init__(stage)
-        self._site_source = site
+        super().__init__(stage, site)
         self._encode = encode
         self._strict = strict
-
-    def setup(self) -> None:
-        """Load the site map."""
-        self._site_source()
-
-    def start_bundle(self) -> None:
-        """Take the site's name as it is now."""
-        super().start_bundle()
-        self._site = self._site_source().name
 
     def process(self, told: Position | Event) -> Iterator[Encoded]:
         """Encode one position or event."""
         self._metrics.add("in")
         try:
-            encoded = self._encode(told, self._site)
+            encoded = self._encode(told, self._site.name)
         except Exception:
             if self._strict:
                 raise

@@ -17,7 +17,7 @@ from pipeline.transforms import round_state
 from pipeline.transforms.metric_names import GROUP_SIZE
 from pipeline.transforms.metrics import MeteredFn
 from pipeline.transforms.outputs import rejected, sort_out
-from pipeline.transforms.tag_groups import Bag, TagStates, tag_states_spec
+from pipeline.transforms.tag_groups import Bag, TagStates, by_tag, tag_states_spec
 from pipeline.wire.readings import unpack
 from pipeline.wire.state_pb2 import Readings
 
@@ -58,10 +58,7 @@ class GroupFn(MeteredFn):
     ) -> Iterator[Any]:
         """Take a batch of readings of one tag group in."""
         states = TagStates(bag)
-        by_tag: dict[str, list[Reading]] = {}
-        for reading in unpack(Readings.FromString(element[1])):
-            by_tag.setdefault(reading.tag, []).append(reading)
-        for tag, readings in by_tag.items():
+        for tag, readings in by_tag(unpack(Readings.FromString(element[1]))).items():
             self._metrics.add("in", len(readings))
             rounds = round_state.from_bytes(states.get(tag))
             taken: list[Reading] = []

@@ -9,8 +9,8 @@ of the savepoint's contract.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
 
 from apache_beam.coders import BytesCoder, StrUtf8Coder, TupleCoder, VarIntCoder
 from apache_beam.transforms.userstate import BagStateSpec
@@ -31,6 +31,25 @@ ENTRY_CODER = TupleCoder((StrUtf8Coder(), VarIntCoder(), BytesCoder()))
 def tag_group(tag: str) -> int:
     """Return the group of a tag, the same in every process and version."""
     return zlib.crc32(tag.encode()) % TAG_GROUPS
+
+
+class OfTag(Protocol):
+    """Whatever is of one tag."""
+
+    @property
+    def tag(self) -> str:
+        """The tag."""
+
+
+Item = TypeVar("Item", bound=OfTag)
+
+
+def by_tag(items: Iterable[Item]) -> dict[str, list[Item]]:
+    """Return items by their tags, those of a tag in the order in which they came."""
+    found: dict[str, list[Item]] = {}
+    for item in items:
+        found.setdefault(item.tag, []).append(item)
+    return found
 
 
 def tag_states_spec(name: str) -> BagStateSpec:

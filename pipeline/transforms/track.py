@@ -20,9 +20,9 @@ from pipeline.positioning.warm_up import warm_up_filter
 from pipeline.site import SiteSource
 from pipeline.transforms import track_state
 from pipeline.transforms.batches import Batched, Batches
-from pipeline.transforms.metrics import MeteredFn
 from pipeline.transforms.outputs import POSITIONS, rejected, sort_out
-from pipeline.transforms.tag_groups import Bag, TagStates, tag_group, tag_states_spec
+from pipeline.transforms.site_fn import SiteFn
+from pipeline.transforms.tag_groups import Bag, TagStates, by_tag, tag_group, tag_states_spec
 from pipeline.wire.solved import pack_solved, unpack_solved
 
 _LOG = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ class GatherFn(beam.DoFn):
         yield from self._batches.rest()
 
 
-class TrackFn(MeteredFn):
+class TrackFn(SiteFn):
     """See :class:`Tracked`. One timer a tag group, at which the next of its tags is forgotten, in Kafka time."""
 
     TRACKS = tag_states_spec("tracks")
@@ -89,23 +89,22 @@ class TrackFn(MeteredFn):
     """No other stage's timer has this name: the FnApiRunner takes timers of one name for one, and loses some."""
 
     def __init__(self, site: SiteSource, settings: TrackSettings, memory: Memory, *, strict: bool) -> None:
-        super().__init__("track")
-        self._site_source = site
+        super().__init__("track", site)
         self._settings = settings
         self._memory = memory
         self._strict = strict
 
     def setup(self) -> None:
         """Load the site map and the compiled filter."""
-        self._tracker = Tracker(self._site_source(), self._settings)
+        super().setup()
+        self._tracker = Tracker(self._site, self._settings)
         warm_up_filter()
 
     def start_bundle(self) -> None:
-        """Take the site map in force for all of the bundle."""
+        """Track by the site map in force."""
         super().start_bundle()
-        site = self._site_source()
-        if site is not self._tracker.site:
-            self._tracker = Tracker(site, self._settings)
+        if self._site is not self._tracker.site:
+            self._tracker = Tracker(self._site, self._settings)
 
     def process(
         self,
@@ -115,14 +114,11 @@ class TrackFn(MeteredFn):
     ) -> Iterator[Any]:
         """Take a batch of groups of one tag group in."""
         states = TagStates(bag)
-        by_tag: dict[str, list[Solved]] = {}
-        for solved in unpack_solved(element[1]):
-            by_tag.setdefault(solved.tag, []).append(solved)
-        for tag, groups in by_tag.items():
+        for tag, groups in by_tag(unpack_solved(element[1])).items():
             self._metrics.add("in", len(groups))
             track = track_state.from_bytes(states.get(tag))
             for solved in groups:
-                for part in parted(solved, self._tracker.site):
+                for part in parted(solved, self._site):
                     if part is not None:
                         track, outcome = self._take(track, part)
                         yield from self._counted(outcome)

@@ -14,7 +14,7 @@ from pipeline.positioning.trilateration import SolverSettings
 from pipeline.positioning.warm_up import warm_up_solver
 from pipeline.site import SiteSource
 from pipeline.transforms.metric_names import SOLVE_US
-from pipeline.transforms.metrics import MeteredFn
+from pipeline.transforms.site_fn import SiteFn
 
 _LOG = logging.getLogger(__name__)
 
@@ -34,24 +34,18 @@ class Trilaterate(beam.PTransform):
         return groups | "Trilaterate" >> beam.ParDo(solving).with_output_types(Solved)
 
 
-class TrilaterateFn(MeteredFn):
+class TrilaterateFn(SiteFn):
     """See :class:`Trilaterate`."""
 
     def __init__(self, site: SiteSource, settings: SolverSettings, *, strict: bool) -> None:
-        super().__init__("trilaterate")
-        self._site_source = site
+        super().__init__("trilaterate", site)
         self._settings = settings
         self._strict = strict
 
     def setup(self) -> None:
         """Load the site map and the compiled solver."""
-        self._site_source()
+        super().setup()
         warm_up_solver()
-
-    def start_bundle(self) -> None:
-        """Take the site map in force for all of the bundle."""
-        super().start_bundle()
-        self._site = self._site_source()
 
     def process(self, group: Group) -> Iterator[Solved]:
         """Solve one group."""

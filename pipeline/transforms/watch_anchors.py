@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+from collections.abc import Iterator
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.coders import BytesCoder
@@ -16,7 +16,8 @@ from pipeline.events import Event
 from pipeline.positioning.anchor_watch import AnchorWatch, AnchorWatchSettings
 from pipeline.site import SiteSource
 from pipeline.transforms import anchor_watch_state
-from pipeline.transforms.metrics import MeteredFn
+from pipeline.transforms.bytes_bag import BytesBag, read_whole, write_whole
+from pipeline.transforms.site_fn import SiteFn
 from pipeline.transforms.tag_groups import Timer, timer_at
 from pipeline.wire.sightings import unpack_sightings
 
@@ -38,20 +39,7 @@ class WatchAnchors(beam.PTransform):
         return sightings | "Watch" >> beam.ParDo(watching).with_output_types(Event)
 
 
-class Bag(Protocol):
-    """What of Beam's bag state is used."""
-
-    def read(self) -> Iterable[bytes]:
-        """Iterate over the entries."""
-
-    def add(self, entry: bytes) -> None:
-        """Append an entry."""
-
-    def clear(self) -> None:
-        """Remove all entries."""
-
-
-class WatchAnchorsFn(MeteredFn):
+class WatchAnchorsFn(SiteFn):
     """See :class:`WatchAnchors`. One timer, at what is due next, in Kafka time; it alone tells anything."""
 
     ANCHORS = BagStateSpec("anchors", BytesCoder())
@@ -59,24 +47,14 @@ class WatchAnchorsFn(MeteredFn):
     """No other stage's timer has this name: the FnApiRunner takes timers of one name for one, and loses some."""
 
     def __init__(self, site: SiteSource, settings: AnchorWatchSettings, *, strict: bool) -> None:
-        super().__init__("watch_anchors")
-        self._site_source = site
+        super().__init__("watch_anchors", site)
         self._settings = settings
         self._strict = strict
-
-    def setup(self) -> None:
-        """Load the site map."""
-        self._site_source()
-
-    def start_bundle(self) -> None:
-        """Take the site map in force for all of the bundle."""
-        super().start_bundle()
-        self._site = self._site_source()
 
     def process(
         self,
         element: tuple[str, bytes],
-        bag: Bag = beam.DoFn.StateParam(ANCHORS),  # noqa: B008
+        bag: BytesBag = beam.DoFn.StateParam(ANCHORS),  # noqa: B008
         timer: Any = beam.DoFn.TimerParam(WATCH),  # noqa: B008
     ) -> None:
         """Take what a bundle heard in. Nothing is told before the watermark has come to it."""
@@ -96,7 +74,7 @@ class WatchAnchorsFn(MeteredFn):
     def due(
         self,
         now: Timestamp = beam.DoFn.TimestampParam,
-        bag: Bag = beam.DoFn.StateParam(ANCHORS),  # noqa: B008
+        bag: BytesBag = beam.DoFn.StateParam(ANCHORS),  # noqa: B008
         timer: Any = beam.DoFn.TimerParam(WATCH),  # noqa: B008
     ) -> Iterator[Event]:
         """Tell what is due. A timer is a hint: it may come late, twice, or when there is nothing to do."""
@@ -120,9 +98,8 @@ class WatchAnchorsFn(MeteredFn):
         _LOG.exception("the anchors of site %s could not be watched", self._site.name)
         self._metrics.internal_error()
 
-    def _write(self, watch: AnchorWatch, bag: Bag, timer: Timer) -> None:
-        bag.clear()
-        bag.add(anchor_watch_state.to_bytes(watch))
+    def _write(self, watch: AnchorWatch, bag: BytesBag, timer: Timer) -> None:
+        write_whole(bag, anchor_watch_state.to_bytes(watch))
         due_us = watch.due_us(self._settings)
         if due_us is None:
             timer.clear()
@@ -130,5 +107,5 @@ class WatchAnchorsFn(MeteredFn):
             timer.set(timer_at(due_us))
 
 
-def _read(bag: Bag) -> AnchorWatch:
-    return anchor_watch_state.from_bytes(b"".join(bag.read()))
+def _read(bag: BytesBag) -> AnchorWatch:
+    return anchor_watch_state.from_bytes(read_whole(bag))

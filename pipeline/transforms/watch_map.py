@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Protocol
+from collections.abc import Iterator
 
 import apache_beam as beam
 from apache_beam.coders import BytesCoder
@@ -11,6 +10,7 @@ from apache_beam.transforms.userstate import BagStateSpec
 
 from pipeline.events import Event
 from pipeline.map_changes import MapChanges
+from pipeline.transforms.bytes_bag import BytesBag, read_whole, write_whole
 from pipeline.transforms.metrics import MeteredFn, set_gauge
 from pipeline.wire.map_reports import unpack_report
 from pipeline.wire.state_pb2 import MapChangesState
@@ -24,19 +24,6 @@ class WatchMap(beam.PTransform):
         return reports | "Watch" >> beam.ParDo(WatchMapFn()).with_output_types(Event)
 
 
-class Bag(Protocol):
-    """What of Beam's bag state is used."""
-
-    def read(self) -> Iterable[bytes]:
-        """Iterate over the entries."""
-
-    def add(self, entry: bytes) -> None:
-        """Append an entry."""
-
-    def clear(self) -> None:
-        """Remove all entries."""
-
-
 class WatchMapFn(MeteredFn):
     """See :class:`WatchMap`."""
 
@@ -48,18 +35,17 @@ class WatchMapFn(MeteredFn):
     def process(
         self,
         element: tuple[str, bytes],
-        bag: Bag = beam.DoFn.StateParam(TOLD),  # noqa: B008
+        bag: BytesBag = beam.DoFn.StateParam(TOLD),  # noqa: B008
     ) -> Iterator[Event]:
         """Take one report in."""
         self._metrics.add("in")
-        changes = from_bytes(b"".join(bag.read()))
-        before = to_bytes(changes)
+        before = read_whole(bag)
+        changes = from_bytes(before)
         events = changes.take(unpack_report(element[1]))
         after = to_bytes(changes)
         set_gauge("site.map_is_refused", int(changes.is_refused))
         if after != before:
-            bag.clear()
-            bag.add(after)
+            write_whole(bag, after)
         yield from self._metrics.told(events)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.coders import BytesCoder
@@ -22,8 +22,9 @@ from pipeline.model import Reading
 from pipeline.positioning.known_anchors import KnownAnchors, anchor_change
 from pipeline.positioning.tag_watch import TagWatch, TagWatchSettings
 from pipeline.transforms import tag_watch_state as state
+from pipeline.transforms.bytes_bag import BytesBag, read_whole, write_whole
 from pipeline.transforms.metrics import MeteredFn
-from pipeline.transforms.tag_groups import TAG_GROUPS, Bag, TagStates, tag_states_spec
+from pipeline.transforms.tag_groups import TAG_GROUPS, Bag, TagStates, by_tag, tag_states_spec
 from pipeline.wire.readings import unpack
 from pipeline.wire.state_pb2 import Readings
 
@@ -67,19 +68,6 @@ def _to_all_groups(event: Event) -> Iterator[tuple[int, bytes]]:
             yield tag_group, packed
 
 
-class AnchorsBag(Protocol):
-    """What of Beam's bag state is used."""
-
-    def read(self) -> Iterable[bytes]:
-        """Iterate over the entries."""
-
-    def add(self, entry: bytes) -> None:
-        """Append an entry."""
-
-    def clear(self) -> None:
-        """Remove all entries."""
-
-
 class WatchTagsFn(MeteredFn):
     """See :class:`WatchTags`. One timer a tag group, at whatever of its tags is due next, in Kafka time."""
 
@@ -97,7 +85,7 @@ class WatchTagsFn(MeteredFn):
         self,
         element: tuple[int, bytes],
         bag: Bag = beam.DoFn.StateParam(TAGS),  # noqa: B008
-        anchors_bag: AnchorsBag = beam.DoFn.StateParam(ANCHORS),  # noqa: B008
+        anchors_bag: BytesBag = beam.DoFn.StateParam(ANCHORS),  # noqa: B008
         timer: Any = beam.DoFn.TimerParam(AWAY),  # noqa: B008
     ) -> Iterator[Event]:
         """Take a batch of readings of one tag group, or changes of anchors, in."""
@@ -107,14 +95,10 @@ class WatchTagsFn(MeteredFn):
         for change in changes:
             anchors.take(change)
         if self._hear(anchors, given) or changes:
-            anchors_bag.clear()
-            anchors_bag.add(state.anchors_to_bytes(anchors))
+            write_whole(anchors_bag, state.anchors_to_bytes(anchors))
             for tag in states.due(_EVER_US):  # who can be away, and when, has changed
                 self._keep(states, tag, state.from_bytes(states.get(tag)), anchors)
-        by_tag: dict[str, list[Reading]] = {}
-        for reading in given:
-            by_tag.setdefault(reading.tag, []).append(reading)
-        for tag, readings in by_tag.items():
+        for tag, readings in by_tag(given).items():
             self._metrics.add("in", len(readings))
             watch = state.from_bytes(states.get(tag))
             taken: list[Reading] = []
@@ -138,7 +122,7 @@ class WatchTagsFn(MeteredFn):
         self,
         now: Timestamp = beam.DoFn.TimestampParam,
         bag: Bag = beam.DoFn.StateParam(TAGS),  # noqa: B008
-        anchors_bag: AnchorsBag = beam.DoFn.StateParam(ANCHORS),  # noqa: B008
+        anchors_bag: BytesBag = beam.DoFn.StateParam(ANCHORS),  # noqa: B008
         timer: Any = beam.DoFn.TimerParam(AWAY),  # noqa: B008
     ) -> Iterator[Event]:
         """Tell what is due. A timer is a hint: it may come late, twice, or when there is nothing to do."""
@@ -180,5 +164,5 @@ class WatchTagsFn(MeteredFn):
         states.put(tag, watch.due_us(anchors, self._settings), state.to_bytes(watch))
 
 
-def _anchors(bag: AnchorsBag) -> KnownAnchors:
-    return state.anchors_from_bytes(b"".join(bag.read()))
+def _anchors(bag: BytesBag) -> KnownAnchors:
+    return state.anchors_from_bytes(read_whole(bag))

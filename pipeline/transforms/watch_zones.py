@@ -17,8 +17,8 @@ from pipeline.positioning.zone_watch import ZonePlan, ZoneWatch, ZoneWatchSettin
 from pipeline.site import SiteSource
 from pipeline.transforms import zone_state
 from pipeline.transforms.batches import Batched, Batches
-from pipeline.transforms.metrics import MeteredFn
-from pipeline.transforms.tag_groups import Bag, TagStates, tag_group, tag_states_spec
+from pipeline.transforms.site_fn import SiteFn
+from pipeline.transforms.tag_groups import Bag, TagStates, by_tag, tag_group, tag_states_spec
 from pipeline.wire.whereabouts import pack_whereabouts, unpack_whereabouts, whereabouts
 from pipeline.zones import Whereabouts
 
@@ -74,7 +74,7 @@ class GatherFn(beam.DoFn):
         yield from self._batches.rest()
 
 
-class WatchZonesFn(MeteredFn):
+class WatchZonesFn(SiteFn):
     """See :class:`WatchZones`. One timer a tag group, at whatever of its tags is due next, in Kafka time."""
 
     STAYS = tag_states_spec("stays")
@@ -82,24 +82,21 @@ class WatchZonesFn(MeteredFn):
     """No other stage's timer has this name: the FnApiRunner takes timers of one name for one, and loses some."""
 
     def __init__(self, site: SiteSource, settings: ZoneWatchSettings, *, bounded: bool, strict: bool) -> None:
-        super().__init__("watch_zones")
-        self._site_source = site
+        super().__init__("watch_zones", site)
         self._settings = settings
         self._bounded = bounded
         self._strict = strict
 
     def setup(self) -> None:
         """Load the site map's zones."""
-        self._site = self._site_source()
-        self._plan = self._new_plan()
+        super().setup()
+        self._set_plan()
 
     def start_bundle(self) -> None:
-        """Take the site map in force for all of the bundle."""
+        """Watch the zones of the site map in force."""
         super().start_bundle()
-        site = self._site_source()
-        if site is not self._site:
-            self._site = site
-            self._plan = self._new_plan()
+        if self._site is not self._planned:
+            self._set_plan()
 
     def process(
         self,
@@ -109,10 +106,7 @@ class WatchZonesFn(MeteredFn):
     ) -> Iterator[Event]:
         """Take a batch of places of one tag group in."""
         states = TagStates(bag)
-        by_tag: dict[str, list[Whereabouts]] = {}
-        for where in unpack_whereabouts(element[1]):
-            by_tag.setdefault(where.tag, []).append(where)
-        for tag, places in by_tag.items():
+        for tag, places in by_tag(unpack_whereabouts(element[1])).items():
             self._metrics.add("in", len(places))
             watch = zone_state.from_bytes(states.get(tag))
             for where in places:
@@ -149,8 +143,9 @@ class WatchZonesFn(MeteredFn):
                 self._keep(states, tag, watch)
         states.commit(timer)
 
-    def _new_plan(self) -> ZonePlan:
-        return ZonePlan(self._site.zones, self._site.home_zones, self._settings)
+    def _set_plan(self) -> None:
+        self._planned = self._site
+        self._plan = ZonePlan(self._site.zones, self._site.home_zones, self._settings)
 
     def _take(self, watch: ZoneWatch, where: Whereabouts) -> tuple[ZoneWatch, list[Event]]:
         before = None if self._strict else watch.copy()
