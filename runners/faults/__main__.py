@@ -7,25 +7,22 @@ when every fix and rejection is as it should be, 1 when not or when the run fail
 from __future__ import annotations
 
 import json
-import logging
 import random
-import signal
 import sys
 import threading
 from collections.abc import Sequence
 
 from rich.console import Console
 
-from pipeline.flink_rest import FlinkError
 from runners.faults.options import Options, parse
 from runners.faults.report import summary, table
 from runners.faults.scenario import Result, play
-from runners.processes import ProcessError, require_free_port
-from runners.session import Interrupted, Session
+from runners.processes import require_free_port
+from runners.session import Session
+from runners.trial.command import exit_code
 from runners.trial.faults import all_faults
 from runners.trial.platform import Platform
 
-INTERRUPTED = 130
 _SHOWN = 20
 _WIDTH = 130
 
@@ -33,19 +30,7 @@ _WIDTH = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run, and return the exit code."""
     options = parse(argv)
-    logging.basicConfig(level=logging.ERROR)  # of the reference run there is nothing to tell
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: stopped.set())
-    try:
-        result = run(options, stopped)
-    except Interrupted:
-        return INTERRUPTED
-    except (ProcessError, FlinkError) as error:
-        print(f"faults: {error}", file=sys.stderr)
-        return 1
-    _tell(result)
-    return 0 if result.holds else 1
+    return exit_code("faults", lambda stopped: run(options, stopped), _tell)
 
 
 def run(options: Options, stopped: threading.Event) -> Result:

@@ -7,28 +7,24 @@ when all is as expected, 1 when not or when the run failed, 130 after Ctrl-C.
 from __future__ import annotations
 
 import json
-import logging
-import signal
 import sys
 import threading
 from collections.abc import Sequence
 
 from rich.console import Console
 
-from pipeline.flink_rest import FlinkError
 from pipeline.simulation.directed import DirectedScene
 from pipeline.simulation.settings import SceneSettings
 from pipeline.site import load_site
-from runners.processes import ProcessError
 from runners.scenario import hall, script
 from runners.scenario.day import play
 from runners.scenario.options import Options, parse
 from runners.scenario.report import courses_table, events_table, ledger_text, summary, wrong_text
 from runners.scenario.result import Result
-from runners.session import TRUTH_TOPIC, Interrupted, Session
+from runners.session import TRUTH_TOPIC, Session
+from runners.trial.command import exit_code
 from runners.trial.platform import Layout, Platform, Ports, free_ports
 
-INTERRUPTED = 130
 JOB_NAME = "beam-rtls-scenario"
 _SHOWN = 20
 _WIDTH = 150
@@ -37,19 +33,7 @@ _WIDTH = 150
 def main(argv: Sequence[str] | None = None) -> int:
     """Run, and return the exit code."""
     options = parse(argv)
-    logging.basicConfig(level=logging.ERROR)
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: stopped.set())
-    try:
-        result = run(options, stopped)
-    except Interrupted:
-        return INTERRUPTED
-    except (ProcessError, FlinkError) as error:
-        print(f"scenario: {error}", file=sys.stderr)
-        return 1
-    _tell(result)
-    return 0 if result.holds else 1
+    return exit_code("scenario", lambda stopped: run(options, stopped), _tell)
 
 
 def run(options: Options, stopped: threading.Event) -> Result:
