@@ -89,10 +89,10 @@ def graph_settings(given: argparse.Namespace) -> GraphSettings:
     return GraphSettings(
         grouping=GroupingSettings(
             mode=GroupingMode(given.mode),
-            round_wait_us=_micros(given.round_wait),
-            max_reading_age_us=_micros(given.max_reading_age),
-            max_lateness_us=_micros(given.max_lateness),
-            tag_expiry_us=_micros(given.tag_expiry),
+            round_wait_us=micros(given.round_wait),
+            max_reading_age_us=micros(given.max_reading_age),
+            max_lateness_us=micros(given.max_lateness),
+            tag_expiry_us=micros(given.tag_expiry),
         ),
         solver=SolverSettings(max_residual_m=given.max_residual, max_gdop=given.max_gdop),
         track=TrackSettings() if given.tracking == "on" else None,
@@ -103,5 +103,6 @@ def graph_settings(given: argparse.Namespace) -> GraphSettings:
     )
 
 
-def _micros(seconds: float) -> int:
+def micros(seconds: float) -> int:
+    """Return seconds as integer microseconds."""
     return round(seconds * 1e6)

@@ -6,6 +6,7 @@ import argparse
 from dataclasses import replace
 
 from pipeline.commands.arguments import number
+from pipeline.commands.graph_arguments import micros
 from pipeline.positioning.anchor_watch import AnchorWatchSettings
 from pipeline.positioning.tag_watch import TagWatchSettings
 from pipeline.positioning.zone_border import Certainty
@@ -56,15 +57,15 @@ def with_watches(settings: GraphSettings, given: argparse.Namespace) -> GraphSet
     bounds = settings.grouping
     delay_us = bounds.round_wait_us + bounds.max_reading_age_us
     anchors = AnchorWatchSettings(
-        anchor_timeout_us=round(given.anchor_timeout * 1e6),
-        outage_window_us=round(given.outage_window * 1e6),
-        skew_limit_us=round(given.skew_limit * 1e6),
-        skew_window_us=round(given.skew_window * 1e6),
+        anchor_timeout_us=micros(given.anchor_timeout),
+        outage_window_us=micros(given.outage_window),
+        skew_limit_us=micros(given.skew_limit),
+        skew_window_us=micros(given.skew_window),
     )
     certainty = Certainty(
         enter_probability=given.zone_certainty, leave_probability=round(1.0 - given.zone_certainty, 9)
     )
-    tags = TagWatchSettings(tag_timeout_us=round(given.tag_timeout * 1e6))
+    tags = TagWatchSettings(tag_timeout_us=micros(given.tag_timeout))
     return replace(
         settings,
         anchor_watch=anchors if given.anchor_watch == "on" else None,

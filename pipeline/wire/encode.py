@@ -31,7 +31,7 @@ def encode_position(position: Position) -> tuple[bytes, bytes]:
         "detached": any(reading.detached for reading in readings),
         "battery_low": any(reading.battery_low for reading in readings),
         "z": position.z_m,
-        "accuracy": _accuracy_m(position),
+        "accuracy": accuracy_m(position),
         "cov_xx": position.cov_xx_m2,
         "cov_xy": position.cov_xy_m2,
         "cov_yy": position.cov_yy_m2,
@@ -82,7 +82,8 @@ def iso_utc(time_us: int) -> str:
     return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
-def _accuracy_m(position: Position) -> float | None:
+def accuracy_m(position: Position) -> float | None:
+    """Return the horizontal 1-sigma, sqrt((σx² + σy²) / 2); None where it is not known."""
     if position.cov_xx_m2 is None or position.cov_yy_m2 is None:
         return None
     return math.sqrt((position.cov_xx_m2 + position.cov_yy_m2) / 2)

@@ -8,7 +8,6 @@ There is no clock here: when something is sent, whoever sends it says.
 
 from __future__ import annotations
 
-import math
 import uuid
 from collections.abc import Iterable
 from typing import Any
@@ -17,7 +16,7 @@ import orjson
 
 from pipeline.events import Event, EventKind
 from pipeline.model import Position
-from pipeline.wire.encode import iso_utc
+from pipeline.wire.encode import accuracy_m, iso_utc
 from pipeline.zones import Ring, Zone
 
 _OURS = uuid.UUID("6f1c6a52-2f0b-5d0e-9a39-7c8b1d1f4e11")
@@ -62,7 +61,7 @@ def location(position: Position, site: str, sent_at_us: int) -> Object:
         timestamp_generated=iso_utc(position.at_us),
         timestamp_sent=iso_utc(sent_at_us),
         crs="local",
-        accuracy=_accuracy_m(position),
+        accuracy=accuracy_m(position),
         speed=position.speed_m_s,
         course=position.course_deg,
         properties=_known(**properties),
@@ -122,13 +121,6 @@ def encode_fence_event(event: Event, site: str) -> tuple[bytes, bytes] | None:
 
 def _known(**fields: Any) -> Object:
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def _accuracy_m(position: Position) -> float | None:
-    """Return the horizontal 1-sigma, sqrt((σx² + σy²) / 2)."""
-    if position.cov_xx_m2 is None or position.cov_yy_m2 is None:
-        return None
-    return math.sqrt((position.cov_xx_m2 + position.cov_yy_m2) / 2)
 
 
 def _closed(ring: Ring, base: tuple[float, ...]) -> list[list[float]]:
