@@ -20,6 +20,8 @@ from pipeline.site import SiteSource
 
 _LOG = logging.getLogger(__name__)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_GRACE_S = 3.0
+"""A terminal's Ctrl-C reaches the engine's own process too, which may be gone so long before our handler has run."""
 
 
 def run_on_prism(site: SiteSource, settings: RunSettings, prism: PrismSettings) -> int:
@@ -38,6 +40,7 @@ def run_on_prism(site: SiteSource, settings: RunSettings, prism: PrismSettings) 
     # Beam's job server has put a handler of its own in place, which ends the job without a word.
     for number in _SIGNALS:
         signal.signal(number, stop)
+    _expect_broken_connections(stopped)
     failed = threading.Event()
     threading.Thread(target=_wait, args=(result, stopped, failed), daemon=True).start()
     _LOG.info("running; stop with Ctrl-C")
@@ -45,7 +48,7 @@ def run_on_prism(site: SiteSource, settings: RunSettings, prism: PrismSettings) 
     if failed.is_set():
         return 1
     _LOG.info("stopping")
-    _expect_broken_connections()
+    logging.disable(logging.CRITICAL)  # from here on the engine's end would only hide what matters
     with contextlib.suppress(grpc.RpcError):  # after Ctrl-C the engine may be gone before us
         result.cancel()
     return 0
@@ -57,14 +60,22 @@ def _wait(result: PipelineResult, stopped: threading.Event, failed: threading.Ev
         ended = f"in state {result.wait_until_finish()}"
     except Exception as error:  # noqa: BLE001  (a runner may raise anything; all of it means that the job is gone)
         ended = str(error)
-    # Ctrl-C reaches the engine's own process too, and it may be gone before our handler has run.
-    if not stopped.wait(1.0):
+    if not stopped.wait(_GRACE_S):
         _LOG.error("the job ended by itself: %s", ended)
         failed.set()
         stopped.set()
 
 
-def _expect_broken_connections() -> None:
-    """From here on the engine closes its end first; its threads' complaints would only hide what matters."""
-    logging.disable(logging.CRITICAL)
-    threading.excepthook = lambda _: None
+def _expect_broken_connections(stopped: threading.Event) -> None:
+    """Let the threads that talk with the engine complain of its end only where nobody has asked for it."""
+
+    def is_news(error: BaseException | None) -> bool:
+        return not (stopped.is_set() or (isinstance(error, grpc.RpcError) and stopped.wait(_GRACE_S)))
+
+    def complain(arguments: threading.ExceptHookArgs) -> None:
+        if is_news(arguments.exc_value):
+            threading.__excepthook__(arguments)
+
+    threading.excepthook = complain
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(lambda record: record.exc_info is None or is_news(record.exc_info[1]))

@@ -221,3 +221,22 @@ def test_ctrl_c_in_a_terminal_ends_the_run_cleanly(
     os.killpg(child.pid, signal.SIGINT)
     assert child.wait(30) == 0
     assert "Traceback" not in child.log.read_text(encoding="utf-8")
+
+
+def test_a_run_whose_engine_heeds_ctrl_c_first_ends_cleanly(
+    broker: Broker,
+    topics: Topics,
+    run_pipeline: RunPipeline,
+    read_topic: ReadTopic,
+) -> None:
+    """On a busy machine the engine is gone before the run's own handler has had its turn."""
+    publish(broker, topics.data, [*HAND_MADE])
+    child = run_pipeline(DEMO)
+    read_topic(topics.positions, lambda found: len(found) >= 1, 90, check=child.check)
+    assert child.pid is not None
+    (engine,) = [pid for pid in child.followers() if "prism" in Path(f"/proc/{pid}/cmdline").read_text("utf-8")]
+    os.kill(engine, signal.SIGINT)
+    wait_until(lambda: engine not in child.followers(), 30, "the engine ends", child.check)
+    os.kill(child.pid, signal.SIGINT)
+    assert child.wait(30) == 0
+    assert "Traceback" not in child.log.read_text(encoding="utf-8")
