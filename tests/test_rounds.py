@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.model import Group, Reading, Rejected
-from pipeline.positioning.rounds import MAX_SEEN, GroupingMode, GroupingSettings, Outcome, Rounds
+from pipeline.positioning.rounds import GroupingMode, GroupingSettings, Outcome, Rounds
+from pipeline.positioning.seen import MAX_SEEN, Seen
 from pipeline.site import MIN_ANCHORS
 from tests.readings import reading, us
 
@@ -310,7 +311,7 @@ def test_a_silent_tag_is_forgotten_by_record_as_by_timer() -> None:
     rounds = known_tag()
     later = reading("A", 120.0)
     by_record = dataclasses.replace(
-        rounds, open=dict(rounds.open), carried=set(), heard=dict(rounds.heard), seen=dict(rounds.seen)
+        rounds, open=dict(rounds.open), carried=set(), heard=dict(rounds.heard), seen=Seen(dict(rounds.seen.by_anchor))
     )
     assert by_record.is_forgotten(later.kafka_time_us, ROUND)
     by_record.add(later, ROUND)
@@ -329,17 +330,17 @@ def test_advancing_again_does_nothing() -> None:
 
 def test_what_is_remembered_is_bounded() -> None:
     rounds = Rounds()
-    for number in range(5 * MAX_SEEN):
+    for number in range(40 * MAX_SEEN):
         rounds.add(reading("ABCDEFGH"[number % 8], number / 100, distance_m=1 + number), ROUND)
-    assert len(rounds.seen) <= MAX_SEEN
+    assert sum(map(len, rounds.seen.by_anchor.values())) <= 8 * 9 * MAX_SEEN
     assert len(rounds.open) <= 8
 
 
 def test_forgetting_between_bundles_changes_nothing() -> None:
     """What is remembered is bounded; what is dropped when it is full does not depend on how records were bundled."""
     readings = [
-        reading(f"A{number % 40}", number / 100, distance_m=1.0 + number % 7) for number in range(3 * MAX_SEEN)
-    ] + [reading("A0", 3 * MAX_SEEN / 100 - 9.0, kafka_s=3 * MAX_SEEN / 100)]
+        reading(f"A{number % 40}", number / 100, distance_m=1.0 + number % 7) for number in range(120 * MAX_SEEN)
+    ] + [reading("A0", 120 * MAX_SEEN / 100 - 9.0, kafka_s=120 * MAX_SEEN / 100)]
     bundled, single = Rounds(), Rounds()
     outcomes = []
     for one in readings:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from pipeline.model import Group, Reading, Reason, Rejected, Stage
+from pipeline.positioning.seen import Seen
 from pipeline.site import MIN_ANCHORS
 
 FORGET_AFTER_ROUNDS = 3
@@ -24,8 +25,6 @@ NEW_FOR_ROUNDS = 3
 """A tag is new, and its anchors not yet known, until it has had so many rounds."""
 MILLISECOND_US = 1000
 _NEVER_US = 2**62
-MAX_SEEN = 1024
-"""Readings remembered per tag to know redelivered ones: 90 anchors at one a second over the lateness bound."""
 
 
 class GroupingMode(str, enum.Enum):
@@ -64,8 +63,6 @@ class GroupingSettings:
 
 Outcome = Group | Rejected
 """A group has three readings or more; a reading for which not enough others came in time is a group of its own."""
-Seen = tuple[str, int, float]
-"""What tells a reading of a tag from another: anchor, time of measurement, distance."""
 
 
 @dataclass(slots=True)
@@ -86,15 +83,15 @@ class Rounds:
     """The anchors that lately heard the tag, and for how many rounds each has been silent."""
     rounds: int = 0
     """Groups given so far, counted up to where the tag is no longer new."""
-    seen: dict[Seen, None] = field(default_factory=dict)
-    """Readings accepted within the lateness bound, in order of arrival."""
+    seen: Seen = field(default_factory=Seen)
+    """Readings accepted within the lateness bound."""
 
     def add(self, reading: Reading, settings: GroupingSettings) -> list[Outcome]:
         """Take one reading in; return the groups and rejections that follow from it."""
         now_us = max(self.clock_us, reading.kafka_time_us)
         outcomes = self.advance(now_us, settings)
         if self.is_forgotten(now_us, settings):
-            self.heard, self.rounds, self.newest_us, self.seen = {}, 0, 0, {}
+            self.heard, self.rounds, self.newest_us, self.seen = {}, 0, 0, Seen()
         self.clock_us = now_us
         outcomes.extend(self._place(reading, settings))
         return outcomes
@@ -134,8 +131,7 @@ class Rounds:
 
     def forget_seen(self, settings: GroupingSettings) -> None:
         """Drop what can no longer come again as a duplicate, because it would be late."""
-        oldest_us = self.newest_us - settings.max_lateness_us
-        self.seen = {one: None for one in self.seen if one[1] >= oldest_us}
+        self.seen.forget_before(self.newest_us - settings.max_lateness_us)
 
     def _refusal(self, reading: Reading, settings: GroupingSettings) -> Rejected | None:
         behind_us = self.newest_us - reading.measured_at_us
@@ -144,11 +140,9 @@ class Rounds:
                 f"{behind_us / 1e6:g} s behind the tag's newest reading; at most {settings.max_lateness_us / 1e6:g} s"
             )
             return _reject(reading, Reason.LATE, detail)
-        if not reading.time_replaced:  # else there is no time to know it by
-            identity = (reading.anchor, reading.measured_at_us, reading.distance_m)
-            if identity in self.seen:
-                return _reject(reading, Reason.DUPLICATE, "anchor, tag, time and distance equal one already taken")
-            self._remember(identity, settings)
+        # Of a time that was replaced there is nothing to know it by.
+        if not (reading.time_replaced or self.seen.add(reading.anchor, reading.measured_at_us, reading.distance_m)):
+            return _reject(reading, Reason.DUPLICATE, "anchor, tag, time and distance equal one already taken")
         return None
 
     def _place(self, reading: Reading, settings: GroupingSettings) -> Iterator[Outcome]:
@@ -207,13 +201,6 @@ class Rounds:
         worst_us = max(_skew_us(one) for one in together)
         is_later = reading.measured_at_us - together[0].measured_at_us > settings.max_reading_age_us
         return is_later and _skew_us(reading) <= max(worst_us, settings.max_reading_age_us)
-
-    def _remember(self, identity: Seen, settings: GroupingSettings) -> None:
-        if len(self.seen) >= MAX_SEEN:
-            self.forget_seen(settings)
-        if len(self.seen) >= MAX_SEEN:
-            del self.seen[next(iter(self.seen))]
-        self.seen[identity] = None
 
     def _close(self, settings: GroupingSettings) -> list[Outcome]:
         """End the round: a group where three anchors or more agree, else its readings carry over to the next."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pipeline.positioning.rounds import Rounds
+from pipeline.positioning.seen import Seen
 from pipeline.wire.readings import pack, unpack
 from pipeline.wire.state_pb2 import RoundState
 
 
 def to_bytes(rounds: Rounds) -> bytes:
     """Return the state as bytes; equal states give equal bytes."""
-    names = list(dict.fromkeys(anchor for anchor, _, _ in rounds.seen))
-    index = {name: position for position, name in enumerate(names)}
     state = RoundState(
         open=pack(rounds.open.values()),
         opened_at_us=rounds.opened_at_us,
@@ -19,10 +18,8 @@ def to_bytes(rounds: Rounds) -> bytes:
         heard=rounds.heard.keys(),
         silent_for=rounds.heard.values(),
         rounds=rounds.rounds,
-        seen_anchor=names,
-        seen_index=[index[anchor] for anchor, _, _ in rounds.seen],
-        seen_measured_at_us=[measured_at_us for _, measured_at_us, _ in rounds.seen],
-        seen_distance_m=[distance_m for _, _, distance_m in rounds.seen],
+        seen_anchor=rounds.seen.by_anchor.keys(),
+        seen_records=rounds.seen.by_anchor.values(),
         carried=sorted(rounds.carried),
     )
     return state.SerializeToString()
@@ -33,7 +30,6 @@ def from_bytes(data: bytes) -> Rounds:
     if not data:
         return Rounds()
     state = RoundState.FromString(data)
-    names = list(state.seen_anchor)
     return Rounds(
         open={reading.anchor: reading for reading in unpack(state.open)},
         carried=set(state.carried),
@@ -42,13 +38,5 @@ def from_bytes(data: bytes) -> Rounds:
         newest_us=state.newest_us,
         heard=dict(zip(state.heard, state.silent_for, strict=True)),
         rounds=state.rounds,
-        seen={
-            (names[position], measured_at_us, distance_m): None
-            for position, measured_at_us, distance_m in zip(
-                state.seen_index,
-                state.seen_measured_at_us,
-                state.seen_distance_m,
-                strict=True,
-            )
-        },
+        seen=Seen(dict(zip(state.seen_anchor, state.seen_records, strict=True))),
     )
