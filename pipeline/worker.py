@@ -9,6 +9,7 @@ from apache_beam.runners.worker import sdk_worker_main
 from apache_beam.runners.worker.sdk_worker import SdkHarness
 
 from pipeline.worker_pool import CONNECTED_FD
+from pipeline.worker_tuning import tune
 
 
 class _Telling(SdkHarness):  # type: ignore[misc]
@@ -22,5 +23,6 @@ class _Telling(SdkHarness):  # type: ignore[misc]
 
 
 if __name__ == "__main__":
+    tune()
     sdk_worker_main.SdkHarness = _Telling
     sdk_worker_main.main(sys.argv)

@@ -1,0 +1,96 @@
+"""What is changed of Beam's worker does what it replaces."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from apache_beam.coders import BytesCoder
+from apache_beam.runners.worker import statecache
+from apache_beam.runners.worker.bundle_processor import FnApiUserStateContext, SynchronousBagRuntimeState
+
+from pipeline.transforms.tag_groups import Entry
+from pipeline.worker_tuning import commit, weigh
+
+
+class Answer:
+    def __init__(self, told: list[Any], what: Any) -> None:
+        self._told, self._what = told, what
+
+    def get(self) -> None:
+        self._told.append(("waited for", self._what))
+
+
+class Handler:
+    """Stands in for the connection to the runner: tells what it was sent, and what was waited for, in order."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def clear(self, key: str) -> Answer:
+        self.told.append(("clear", key))
+        return Answer(self.told, ("clear", key))
+
+    def extend(self, key: str, _coder: Any, elements: list[bytes]) -> Answer:
+        self.told.append(("extend", key, list(elements)))
+        return Answer(self.told, ("extend", key))
+
+
+def context(handler: Handler) -> Any:
+    """Three cells: one cleared and written, one written, one only read."""
+    cells = [SynchronousBagRuntimeState(handler, key, BytesCoder()) for key in ("a", "b", "c")]
+    cells[0].clear()
+    cells[0].add(b"1")
+    cells[1].add(b"2")
+    found = FnApiUserStateContext.__new__(FnApiUserStateContext)
+    found._all_states = {cell._state_key: cell for cell in cells}
+    return found
+
+
+def test_all_is_sent_before_any_is_waited_for() -> None:
+    handler = Handler()
+    commit(context(handler))
+    sent = [("clear", "a"), ("extend", "a", [b"1"]), ("extend", "b", [b"2"])]
+    assert handler.told == [*sent, ("waited for", ("extend", "a")), ("waited for", ("extend", "b"))]
+
+
+def test_the_same_is_sent_and_waited_for_as_by_beam() -> None:
+    ours, beams = Handler(), Handler()
+    commit(context(ours))
+    FnApiUserStateContext.commit(context(beams))
+    assert sorted(map(repr, ours.told)) == sorted(map(repr, beams.told))
+
+
+@pytest.mark.parametrize("entries", [1, 10, 1000])
+@pytest.mark.parametrize("size", [0, 100, 2000])
+def test_a_log_is_weighed_about_as_beam_does(entries: int, size: int) -> None:
+    log: list[Entry] = [(f"0003FF{number:06X}0000", 1_700_000_000_000_000, bytes(size)) for number in range(entries)]
+    beam_finds = statecache.get_deep_size(log)
+    # An empty string of bytes is one object for all; Beam counts it once.
+    assert beam_finds * 0.8 <= weigh(log) <= beam_finds * 1.5 + 40 * entries
+
+
+@pytest.mark.parametrize("value", [[], None, (), [b""]])
+def test_whatever_is_cached_weighs_something(value: Any) -> None:
+    assert weigh(value) > 0
+
+
+def test_beam_takes_our_functions() -> None:
+    """In a process of its own, for it stays changed: a cache that weighs as we do, and keeps to its bound."""
+    program = """
+from apache_beam.runners.worker import statecache
+from apache_beam.runners.worker.bundle_processor import FnApiUserStateContext
+from pipeline import worker_tuning
+import gc
+worker_tuning.tune()
+assert FnApiUserStateContext.commit is worker_tuning.commit
+assert gc.get_freeze_count() > 10_000
+cache = statecache.StateCache(10_000)
+for number in range(100):
+    cache.put(number, [("tag", 1, bytes(1000))])
+assert cache.peek(99) and not cache.peek(0)
+assert 0 < cache._current_weight <= 10_000
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
