@@ -9,17 +9,19 @@ import apache_beam as beam
 import pipeline.transforms.coders  # noqa: F401  (registers the row coders)
 from pipeline.events import Event
 from pipeline.live_site import LiveSite
+from pipeline.model import Position, Rejected
 from pipeline.settings import GraphSettings
 from pipeline.site import SiteSource
 from pipeline.transforms import decode, encode, group
 from pipeline.transforms.decode_heartbeats import DecodeHeartbeats
 from pipeline.transforms.encode_omlox import EncodeFenceEvents, EncodeLocations
 from pipeline.transforms.events import EncodeDeaths, EncodeSiteEvents
+from pipeline.transforms.follow import Follow
 from pipeline.transforms.map_reports import MAP_REPORTS
 from pipeline.transforms.outputs import POSITIONS, REJECTED
 from pipeline.transforms.sightings import SIGHTINGS
-from pipeline.transforms.track import Memory, Tracked
-from pipeline.transforms.trilaterate import Trilaterate
+from pipeline.transforms.track import Memory, TrackFn
+from pipeline.transforms.trilaterate import Trilaterate, TrilaterateFn
 from pipeline.transforms.untracked import Untracked
 from pipeline.transforms.watch_anchors import WatchAnchors
 from pipeline.transforms.watch_map import WatchMap
@@ -57,17 +59,15 @@ def build(pipeline: beam.Pipeline, ends: Ends, site: SiteSource, settings: Graph
 
     given_besides = decode.Besides(settings.anchor_watch, reports, tags=settings.tag_watch is not None)
     decoded = records | "Decode" >> decode.Decode(site, given_besides, strict=strict)
-    grouped = decoded[decode.READINGS] | "Group" >> group.GroupReadings(settings.grouping, strict=strict)
-    solved = grouped[group.GROUPS] | "Trilaterate" >> Trilaterate(site, settings.solver, strict=strict)
-    placed = solved | _placing(site, settings)
+    placed, refused_readings = _placed(decoded[decode.READINGS], site, settings)
 
-    encoded = placed[POSITIONS] | "Positions" >> encode.EncodePositions(strict=strict)
+    encoded = placed | "Positions" >> encode.EncodePositions(strict=strict)
     _ = encoded[POSITIONS] | "WritePositions" >> ends.positions
     if ends.locations is not None:
-        _ = placed[POSITIONS] | "Locations" >> EncodeLocations(site, strict=strict) | "WriteLocations" >> ends.locations
+        _ = placed | "Locations" >> EncodeLocations(site, strict=strict) | "WriteLocations" >> ends.locations
 
     refused = [
-        tuple(stage[REJECTED] for stage in (decoded, grouped, placed, encoded))
+        (decoded[REJECTED], *refused_readings, encoded[REJECTED])
         | "AllRejected" >> beam.Flatten()
         | "Rejected" >> encode.EncodeRejected(settings.data_topic)
     ]
@@ -91,7 +91,7 @@ def build(pipeline: beam.Pipeline, ends: Ends, site: SiteSource, settings: Graph
         events.append(heard | "WatchTags" >> WatchTags(tag_watch, strict=strict))
     if settings.zones is not None:
         watching = WatchZones(site, settings.zones, bounded=settings.bounded, strict=strict)
-        of_zones = placed[POSITIONS] | "WatchZones" >> watching
+        of_zones = placed | "WatchZones" >> watching
         events.append(of_zones)
         if ends.fence_events is not None:
             fence_events = of_zones | "FenceEvents" >> EncodeFenceEvents(site, strict=strict)
@@ -104,11 +104,22 @@ def build(pipeline: beam.Pipeline, ends: Ends, site: SiteSource, settings: Graph
     _ = tuple(refused) | "RejectedOfAll" >> beam.Flatten() | "WriteRejected" >> ends.rejected
 
 
-def _placing(site: SiteSource, settings: GraphSettings) -> beam.PTransform:
+def _placed(
+    readings: beam.PCollection[tuple[int, bytes]], site: SiteSource, settings: GraphSettings
+) -> tuple[beam.PCollection[Position], list[beam.PCollection[Rejected]]]:
+    """Return positions, and what is rejected. Tags that are tracked go through one keyed stage."""
+    strict, bounds = settings.strict, settings.grouping
     if settings.track is None:
-        return "Untracked" >> Untracked()
-    bounds = settings.grouping
+        grouped = readings | "Group" >> group.GroupReadings(bounds, strict=strict)
+        solved = grouped[group.GROUPS] | "Trilaterate" >> Trilaterate(site, settings.solver, strict=strict)
+        placed = solved | "Untracked" >> Untracked()
+        return placed[POSITIONS], [grouped[REJECTED], placed[REJECTED]]
     memory = Memory(
         bounds.tag_expiry_us, bounds.round_wait_us + bounds.max_reading_age_us, is_cleared=not settings.bounded
     )
-    return "Track" >> Tracked(site, settings.track, memory, strict=settings.strict)
+    followed = readings | "Follow" >> Follow(
+        group.GroupFn(bounds, strict=strict),
+        TrilaterateFn(site, settings.solver, strict=strict),
+        TrackFn(site, settings.track, memory, strict=strict),
+    )
+    return followed[POSITIONS], [followed[REJECTED]]

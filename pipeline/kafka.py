@@ -7,11 +7,12 @@ from typing import Any, TypeAlias
 
 import apache_beam as beam
 from apache_beam.io.kafka import ReadFromKafka, WriteToKafka
-from apache_beam.transforms.external import JavaJarExpansionService
+from apache_beam.transforms.external import JavaExternalTransform, JavaJarExpansionService
 
 from pipeline.graph import Ends
 from pipeline.model import KafkaRecord
 from pipeline.settings import KafkaSettings
+from pipeline.wire.kafka_records import unpack_records
 
 ExpansionService: TypeAlias = str | JavaJarExpansionService
 """Beam's Java expansion service: the address of one that runs, or a jar to run one from."""
@@ -51,7 +52,7 @@ def kafka_ends(settings: KafkaSettings, expansion_service: ExpansionService) -> 
 
 
 class ReadRecords(beam.PTransform):
-    """The records of a topic, each at its Kafka time.
+    """The records of a topic, each at the Kafka time of the earliest that the Java side hands over with it.
 
     ``LogAppendTime`` makes Kafka's time the event time, and moves the watermark on when a partition is idle. No bound
     on number or time of records is ever given: it would switch KafkaIO to another implementation.
@@ -75,13 +76,9 @@ class ReadRecords(beam.PTransform):
                 with_metadata=True,
                 expansion_service=self._expansion_service,
             )
-            | "ToRecord" >> beam.Map(to_record).with_output_types(KafkaRecord)
+            | "Gather" >> JavaExternalTransform("rtls.RecordBatches", self._expansion_service)()
+            | "ToRecords" >> beam.FlatMap(unpack_records).with_output_types(KafkaRecord)
         )
-
-
-def to_record(row: Any) -> KafkaRecord:
-    """Return KafkaIO's row as a record; a record without a value has empty bytes."""
-    return KafkaRecord(row.partition, row.offset, row.timestamp * 1000, row.value or b"")
 
 
 class WriteRecords(beam.PTransform):

@@ -17,7 +17,7 @@ from apache_beam.portability.common_urns import primitives
 
 from pipeline.graph import build
 from pipeline.live_site import LiveSite
-from pipeline.model import Group, KafkaRecord, Reading, Solved
+from pipeline.model import Group, KafkaRecord, Position, Reading, Solved
 from pipeline.positioning import rounds
 from pipeline.positioning.rounds import GroupingMode, GroupingSettings
 from pipeline.positioning.solve import solve, solve_known
@@ -28,10 +28,12 @@ from pipeline.positioning.trilateration import SolverSettings
 from pipeline.replay.engine import batch
 from pipeline.settings import GraphSettings
 from pipeline.site import Anchor, Site, SiteFile
+from pipeline.transforms.follow import FollowFn
 from pipeline.transforms.group import GroupFn
 from pipeline.transforms.metric_names import NAMESPACE, all_names
-from pipeline.transforms.outputs import POSITIONS, REJECTED
-from pipeline.transforms.track import Memory, Tracked, TrackFn
+from pipeline.transforms.outputs import POSITIONS, REJECTED, sort_out
+from pipeline.transforms.tag_groups import tag_group
+from pipeline.transforms.track import Memory, TrackFn
 from pipeline.transforms.watch_anchors import WatchAnchorsFn
 from pipeline.transforms.watch_map import WatchMapFn
 from pipeline.transforms.watch_tags import WatchTagsFn
@@ -509,8 +511,9 @@ def tracked_by(site: Site, groups: Sequence[Solved]) -> tuple[Kept, Kept]:
     """Return positions and rejections of the tracking stage, on a site map of its own."""
     positions, refused = Kept(), Kept()
     pipeline = engine(FN_API)
-    source = beam.Create(groups, reshuffle=False).with_output_types(Solved)
-    placed = pipeline | source | Tracked(lambda: site, TrackSettings(), Memory(60_000_000, 0, is_cleared=False))
+    tracking = TrackFn(lambda: site, TrackSettings(), Memory(60_000_000, 0, is_cleared=False), strict=False)
+    batches = pipeline | beam.Create([(tag_group("T"), groups)], reshuffle=False).with_output_types(tuple[int, Any])
+    placed = sort_out(batches, "Track", tracking, POSITIONS, Position)
     _ = placed[POSITIONS] | "Encode" >> beam.Map(encode_position) | "Positions" >> Check(positions.keep)
     encoded = placed[REJECTED] | "EncodeRejected" >> beam.Map(encode_rejected, topic="t")
     _ = encoded | "Rejected" >> Check(refused.keep)
@@ -584,8 +587,12 @@ def test_labels_and_coders_are_an_interface(settings: GraphSettings) -> None:
                     coders[f"{transform_node.full_label} {tag or ''}".strip()] = str(coder)
 
     pipeline.visit(Visitor())
-    placing = "Track/Track/ParDo(TrackFn)" if settings.track else "Untracked/Untracked/ParDo(UntrackedFn)"
-    gathering = {"Track/Gather": "TupleCoder[VarIntCoder, BytesCoder]"} if settings.track else {}
+    apart = ("Group/Group/ParDo(GroupFn)", "Group/Group/ParDo(GroupFn) rejected", "Trilaterate/Trilaterate")
+    grouping = {} if settings.track else dict.fromkeys(apart, "RowCoder")
+    placing = "Follow/Follow/ParDo(FollowFn)" if settings.track else "Untracked/Untracked/ParDo(UntrackedFn)"
+    assert [spec.name for spec in (FollowFn.ROUNDS, FollowFn.DUE, FollowFn.TRACKS, FollowFn.FORGET)] == [
+        *("rounds", "ts-due", "tracks", "ts-forget")
+    ]
     assert (GroupFn.ROUNDS.name, GroupFn.DUE.name) == ("rounds", "ts-due")  # Beam puts "ts-" before a timer's name
     assert (TrackFn.TRACKS.name, TrackFn.FORGET.name) == ("tracks", "ts-forget")
     assert (WatchAnchorsFn.ANCHORS.name, WatchAnchorsFn.WATCH.name) == ("anchors", "ts-watch")
@@ -618,10 +625,7 @@ def test_labels_and_coders_are_an_interface(settings: GraphSettings) -> None:
         "AllEvents": "RowCoder",
         "Events/Encode": pairs,
         "Deaths/Encode": pairs,
-        "Group/Group/ParDo(GroupFn)": "RowCoder",
-        "Group/Group/ParDo(GroupFn) rejected": "RowCoder",
-        "Trilaterate/Trilaterate": "RowCoder",
-        **gathering,
+        **grouping,
         placing: "RowCoder",
         f"{placing} rejected": "RowCoder",
         "Positions/Encode/ParDo(EncodeFn)": pairs,
@@ -658,4 +662,4 @@ def test_what_flows_into_a_stage_with_state_flows_into_nothing_else(settings: Gr
         for collection in step.inputs.values()
     }
     assert found == {name: {name} for name in found}
-    assert len(found) == (6 if settings.track else 5)
+    assert len(found) == 5

@@ -36,7 +36,7 @@ def test_a_stage_more_changes_no_id_of_a_stage_with_state() -> None:
     name_by_label(before)
     name_by_label(after)
     assert stages_with_state(before) == stages_with_state(after)
-    assert len(stages_with_state(before)) == 6
+    assert len(stages_with_state(before)) == 5
 
 
 def test_the_pipeline_stays_what_it_was() -> None:

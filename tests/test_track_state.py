@@ -25,7 +25,6 @@ from pipeline.site import Anchor, Site
 from pipeline.transforms.tag_groups import TagStates, tag_group, timer_at
 from pipeline.transforms.track import Memory, TrackFn
 from pipeline.transforms.track_state import VERSION, from_bytes, to_bytes
-from pipeline.wire.solved import pack_solved
 from pipeline.wire.state_pb2 import TrackState
 from tests.readings import reading, us
 from tests.test_tag_groups import ListBag, OneTimer
@@ -166,7 +165,7 @@ class Stage:
 
     def take(self, *solved: Solved) -> list[Position | Rejected]:
         self._fn.start_bundle()
-        element = (tag_group(TAG), pack_solved(solved))
+        element = (tag_group(TAG), solved)
         outcomes: list[Any] = list(self._fn.process(element, self.bag, self.timer))
         return [outcome.value if isinstance(outcome, TaggedOutput) else outcome for outcome in outcomes]
 

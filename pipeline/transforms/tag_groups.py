@@ -16,7 +16,7 @@ from apache_beam.coders import BytesCoder, StrUtf8Coder, TupleCoder, VarIntCoder
 from apache_beam.transforms.userstate import BagStateSpec
 from apache_beam.utils.timestamp import Timestamp
 
-TAG_GROUPS = 64
+TAG_GROUPS = 16
 """Groups over all tags; more than the slots that a site will use, fewer than its tags."""
 
 _SLACK = 16

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -19,11 +19,9 @@ from pipeline.positioning.tracker import Outcome, Tracker
 from pipeline.positioning.warm_up import warm_up_filter
 from pipeline.site import SiteSource
 from pipeline.transforms import track_state
-from pipeline.transforms.batches import Batched, Batches
-from pipeline.transforms.outputs import POSITIONS, rejected, sort_out
+from pipeline.transforms.outputs import rejected
 from pipeline.transforms.site_fn import SiteFn
-from pipeline.transforms.tag_groups import Bag, TagStates, by_tag, tag_group, tag_states_spec
-from pipeline.wire.solved import pack_solved, unpack_solved
+from pipeline.transforms.tag_groups import Bag, TagStates, by_tag, tag_states_spec
 
 _LOG = logging.getLogger(__name__)
 
@@ -47,42 +45,11 @@ class Memory(NamedTuple):
         return self.tag_expiry_us + self.group_delay_us
 
 
-class Tracked(beam.PTransform):
-    """``PCollection[Solved]`` to a dict of ``positions`` and ``rejected``: every reading of an unanswered group."""
-
-    def __init__(self, site: SiteSource, settings: TrackSettings, memory: Memory, *, strict: bool = False) -> None:
-        super().__init__()
-        self._site = site
-        self._settings = settings
-        self._memory = memory
-        self._strict = strict
-
-    def expand(self, solved: beam.PCollection[Solved]) -> dict[str, beam.PCollection[Any]]:
-        """Apply the stage."""
-        gathered = solved | "Gather" >> beam.ParDo(GatherFn()).with_output_types(tuple[int, bytes])
-        tracking = TrackFn(self._site, self._settings, self._memory, strict=self._strict)
-        return sort_out(gathered, "Track", tracking, POSITIONS, Position)
-
-
-class GatherFn(beam.DoFn):
-    """Gather what one bundle holds of a tag group into one element."""
-
-    def start_bundle(self) -> None:
-        """Begin with no groups; what a failed bundle left is not this one's."""
-        self._batches = Batches[Solved](pack_solved)
-
-    def process(self, solved: Solved) -> Iterator[Batched]:
-        """Take one group in; it leaves with the bundle."""
-        at_us = max(reading.kafka_time_us for reading in solved.readings)
-        yield from self._batches.add(tag_group(solved.tag), solved, at_us)
-
-    def finish_bundle(self) -> Iterator[Batched]:
-        """Send on what the bundle held."""
-        yield from self._batches.rest()
-
-
 class TrackFn(SiteFn):
-    """See :class:`Tracked`. One timer a tag group, at which the next of its tags is forgotten, in Kafka time."""
+    """A tag group and solved groups of its tags to positions; rejected: every reading of a group that gave none.
+
+    One timer a tag group, at which the next of its tags is forgotten, in Kafka time.
+    """
 
     TRACKS = tag_states_spec("tracks")
     FORGET = TimerSpec("forget", TimeDomain.WATERMARK)
@@ -108,13 +75,13 @@ class TrackFn(SiteFn):
 
     def process(
         self,
-        element: tuple[int, bytes],
+        element: tuple[int, Sequence[Solved]],
         bag: Bag = beam.DoFn.StateParam(TRACKS),  # noqa: B008
         timer: Any = beam.DoFn.TimerParam(FORGET),  # noqa: B008
     ) -> Iterator[Any]:
         """Take a batch of groups of one tag group in."""
         states = TagStates(bag)
-        for tag, groups in by_tag(unpack_solved(element[1])).items():
+        for tag, groups in by_tag(element[1]).items():
             self._metrics.add("in", len(groups))
             track = track_state.from_bytes(states.get(tag))
             for solved in groups:

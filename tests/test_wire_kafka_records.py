@@ -1,0 +1,23 @@
+"""Records as the Java side hands them over."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.model import KafkaRecord
+from pipeline.wire.kafka_records import unpack_records
+
+
+def test_columns_become_records() -> None:
+    # Made by hand: partitions 0 and 3, offsets 5 and 300, times 1 s and 2 s, values "ab" and none.
+    packed = bytes.fromhex("0a020003120305ac021a04e807d00f220261622200")
+    assert unpack_records(packed) == [KafkaRecord(0, 5, 1_000_000, b"ab"), KafkaRecord(3, 300, 2_000_000, b"")]
+
+
+def test_no_bytes_are_no_records() -> None:
+    assert unpack_records(b"") == []
+
+
+def test_columns_of_unequal_length_are_refused() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        unpack_records(bytes.fromhex("0a020003120105"))
