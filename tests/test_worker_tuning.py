@@ -6,13 +6,19 @@ import subprocess
 import sys
 from typing import Any
 
+import apache_beam as beam
 import pytest
 from apache_beam.coders import BytesCoder
 from apache_beam.runners.worker import statecache
-from apache_beam.runners.worker.bundle_processor import FnApiUserStateContext, SynchronousBagRuntimeState
+from apache_beam.runners.worker.bundle_processor import (
+    BundleProcessor,
+    FnApiUserStateContext,
+    SynchronousBagRuntimeState,
+)
 
 from pipeline.transforms.tag_groups import Entry
-from pipeline.worker_tuning import commit, weigh
+from pipeline.worker_tuning import commit, told_metrics, weigh
+from tests.beam_engines import FN_API, engine
 
 
 class Answer:
@@ -81,11 +87,12 @@ def test_beam_takes_our_functions() -> None:
     """In a process of its own, for it stays changed: a cache that weighs as we do, and keeps to its bound."""
     program = """
 from apache_beam.runners.worker import statecache
-from apache_beam.runners.worker.bundle_processor import FnApiUserStateContext
+from apache_beam.runners.worker.bundle_processor import BundleProcessor, FnApiUserStateContext
 from pipeline import worker_tuning
 import gc
 worker_tuning.tune()
 assert FnApiUserStateContext.commit is worker_tuning.commit
+assert BundleProcessor.monitoring_infos is worker_tuning.told_metrics
 assert gc.get_freeze_count() > 10_000
 cache = statecache.StateCache(10_000)
 for number in range(100):
@@ -94,3 +101,29 @@ assert cache.peek(99) and not cache.peek(0)
 assert 0 < cache._current_weight <= 10_000
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+class Counting(beam.DoFn):
+    def __init__(self) -> None:
+        self._seen = beam.metrics.Metrics.counter("test", "seen")
+
+    def process(self, element: int) -> list[int]:
+        self._seen.inc(element)
+        return [element]
+
+
+def test_what_stages_count_is_told_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    def spy(processor: Any) -> list[Any]:
+        infos = told_metrics(processor)
+        told.extend(info.urn for info in infos)
+        return infos
+
+    monkeypatch.setattr(BundleProcessor, "monitoring_infos", spy)
+    pipeline = engine(FN_API)
+    _ = pipeline | beam.Create([1, 2, 3]) | beam.ParDo(Counting())
+    result = pipeline.run()
+    result.wait_until_finish()
+    assert [counter.committed for counter in result.metrics().query()["counters"]] == [6]
+    assert set(told) == {"beam:metric:user:sum_int64:v1"}

@@ -12,7 +12,7 @@ readings of a round that lie close enough together in time.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from pipeline.model import Group, Reading, Reason, Rejected, Stage
@@ -99,7 +99,7 @@ class Rounds:
     def advance(self, now_us: int, settings: GroupingSettings) -> list[Outcome]:
         """Settle what is due at a Kafka time; harmless if nothing is, and if called again."""
         outcomes: list[Outcome] = []
-        while True:  # one after the other, in the order in which timers would
+        while self.open:  # one after the other, in the order in which timers would
             close_at_us, oldest, give_up_at_us = self._next(settings)
             if min(close_at_us, give_up_at_us) > now_us:
                 return outcomes
@@ -107,6 +107,7 @@ class Rounds:
                 outcomes.extend(self._close(settings))
             else:
                 outcomes.append(self._give_up(oldest))
+        return outcomes
 
     def due_us(self, settings: GroupingSettings) -> int:
         """Return the Kafka time at which :meth:`advance`, or forgetting the tag, is next due."""
@@ -116,14 +117,15 @@ class Rounds:
 
     def _next(self, settings: GroupingSettings) -> tuple[int, Reading | None, int]:
         """Return when the round closes, which reading is the next to be given up on, and when that is."""
-        close_at_us, kept_us, waiting = _NEVER_US, settings.max_reading_age_us + 1, list(self.open.values())
+        close_at_us, kept_us = _NEVER_US, settings.max_reading_age_us + 1
+        waiting: Collection[str] = self.open
         if self.opened_at_us:  # what was carried over may still find company in the round that is open, but in no other
             close_at_us, kept_us = self.opened_at_us + settings.round_wait_us, kept_us + settings.round_wait_us
-            waiting = [self.open[anchor] for anchor in self.carried]
+            waiting = self.carried
         if not waiting:
             return close_at_us, None, _NEVER_US
-        oldest = min(waiting, key=lambda one: (one.kafka_time_us, one.anchor))
-        return close_at_us, oldest, oldest.kafka_time_us + kept_us
+        kafka_time_us, anchor = min([(self.open[anchor].kafka_time_us, anchor) for anchor in waiting])
+        return close_at_us, self.open[anchor], kafka_time_us + kept_us
 
     def is_forgotten(self, now_us: int, settings: GroupingSettings) -> bool:
         """Whether the tag has been silent for so long that nothing of it need be kept."""
@@ -160,16 +162,17 @@ class Rounds:
             # A clock that runs ahead must not make the others late.
             self.newest_us = max(self.newest_us, min(reading.measured_at_us, reading.kafka_time_us))
 
-        if self.opened_at_us and reading.anchor in self.open.keys() - self.carried:
+        if self.opened_at_us and reading.anchor in self.open and reading.anchor not in self.carried:
             yield from self._close(settings)  # the anchor reports again
         if reading.anchor in self.open:
             yield self._give_up(self.open[reading.anchor])
         self.open[reading.anchor] = reading
         if settings.mode is GroupingMode.ROUND and not self.opened_at_us:
             self.opened_at_us = self.clock_us
-        complete = settings.mode is GroupingMode.THREE or self._all_reported()
-        if complete and len(self._together(settings)) >= MIN_ANCHORS:
-            yield from self._close(settings)
+        if len(self.open) >= MIN_ANCHORS and (settings.mode is GroupingMode.THREE or self._all_reported()):
+            together = self._together(settings)
+            if len(together) >= MIN_ANCHORS:
+                yield from self._end(together, settings)
 
     def _all_reported(self) -> bool:
         return self.rounds >= NEW_FOR_ROUNDS and self.open.keys() - self.carried >= self.heard.keys()
@@ -204,13 +207,16 @@ class Rounds:
 
     def _close(self, settings: GroupingSettings) -> list[Outcome]:
         """End the round: a group where three anchors or more agree, else its readings carry over to the next."""
+        return self._end(self._together(settings), settings)
+
+    def _end(self, together: list[Reading], settings: GroupingSettings) -> list[Outcome]:
+        """End the round, of whose readings those given agree in time."""
         self.opened_at_us = 0
         for anchor in self.heard:
             self.heard[anchor] += 1
         for anchor in self.open:
             self.heard[anchor] = 0
         self.heard = {anchor: silent for anchor, silent in self.heard.items() if silent < FORGET_AFTER_ROUNDS}
-        together = self._together(settings)
         if len(together) < MIN_ANCHORS:
             self.carried = set(self.open)
             return []

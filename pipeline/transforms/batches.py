@@ -25,13 +25,16 @@ class Batches(Generic[Item]):
         self._items: dict[int, list[Item]] = {}
         self._earliest_us: dict[int, int] = {}
 
-    def add(self, tag_group: int, item: Item, at_us: int) -> Iterator[Batched]:
-        """Take an item of a Kafka time in; a batch that has become full leaves."""
-        items = self._items.setdefault(tag_group, [])
+    def add(self, tag_group: int, item: Item, at_us: int) -> Batched | None:
+        """Take an item of a Kafka time in; return a batch that has become full."""
+        items = self._items.get(tag_group)
+        if items is None:
+            items = self._items[tag_group] = []
+            self._earliest_us[tag_group] = at_us
+        elif at_us < self._earliest_us[tag_group]:
+            self._earliest_us[tag_group] = at_us
         items.append(item)
-        self._earliest_us[tag_group] = min(at_us, self._earliest_us.get(tag_group, at_us))
-        if len(items) >= MAX_BATCH:
-            yield self._batch(tag_group)
+        return self._batch(tag_group) if len(items) >= MAX_BATCH else None
 
     def rest(self) -> Iterator[Batched]:
         """Let all leave that is left."""

@@ -105,7 +105,9 @@ class DecodeFn(SiteFn):
             self._metrics.rejected(refusal.reason)
             yield rejected(refusal)
         for reading in decoded.readings:
-            yield from self._given(self._batches.add(tag_group(reading.tag), reading, reading.kafka_time_us))
+            full = self._batches.add(tag_group(reading.tag), reading, reading.kafka_time_us)
+            if full is not None:
+                yield from self._given([full])
         if self._sightings is not None and decoded.sighting is not None:
             yield from heard(self._sightings.add(decoded.sighting))
 

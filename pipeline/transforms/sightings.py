@@ -28,11 +28,10 @@ class SightingBatches:
         self._settings = settings
         self._sightings: list[Sighting] = []
 
-    def add(self, sighting: Sighting) -> Iterator[WindowedValue]:
+    def add(self, sighting: Sighting) -> Iterable[WindowedValue]:
         """Take a sighting in; when there are many, they leave."""
         self._sightings.append(sighting)
-        if len(self._sightings) >= MAX_SIGHTINGS:
-            yield from self.rest()
+        return self.rest() if len(self._sightings) >= MAX_SIGHTINGS else ()
 
     def rest(self) -> Iterator[WindowedValue]:
         """Let all leave that is left: a pair of ``SITE`` and packed sightings, at the earliest time of them."""

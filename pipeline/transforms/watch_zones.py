@@ -67,7 +67,9 @@ class GatherFn(beam.DoFn):
         """Take one position in; it leaves with the bundle."""
         if self._has_zones:
             where = whereabouts(position)
-            yield from self._batches.add(tag_group(where.tag), where, where.kafka_time_us)
+            full = self._batches.add(tag_group(where.tag), where, where.kafka_time_us)
+            if full is not None:
+                yield full
 
     def finish_bundle(self) -> Iterator[Batched]:
         """Send on what the bundle held."""

@@ -6,7 +6,6 @@ import math
 from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from pipeline.events import Sighting
 from pipeline.model import KafkaRecord, Reading, Reason, Rejected, Stage
@@ -44,44 +43,50 @@ def decode(record: KafkaRecord, site: Site) -> Decoded:
         data = AnchorData.FromString(record.value)
     except DecodeError as error:
         return _refused(record, Reason.UNDECODABLE, f"not an AnchorData message: {error}")
+    anchor = data.anchor_id
+    stamped_us = _stamped_us(data)
+    sighting = _sighting(anchor, stamped_us, record)
     if not data.tags:
         detail = "no tags in the record: a heartbeat on the data topic, or other field numbers"
-        return _refused(record, Reason.NO_TAGS, detail, data.anchor_id[:MAX_ID_LENGTH] or None, _sighting(data, record))
-    if len(data.anchor_id) > MAX_ID_LENGTH:
-        detail = f"an anchor id of {len(data.anchor_id)} characters; expected at most {MAX_ID_LENGTH}"
+        return _refused(record, Reason.NO_TAGS, detail, anchor[:MAX_ID_LENGTH] or None, sighting)
+    if len(anchor) > MAX_ID_LENGTH:
+        detail = f"an anchor id of {len(anchor)} characters; expected at most {MAX_ID_LENGTH}"
         return _refused(record, Reason.BAD_ANCHOR_ID, detail)
 
-    measured_at_us, time_replaced = _measured_at_us(data, record)
+    kafka_time_us = record.kafka_time_us
+    time_replaced = stamped_us is None or not EARLIEST_PLAUSIBLE_US <= stamped_us <= kafka_time_us + MAX_AHEAD_US
+    measured_at_us = kafka_time_us if stamped_us is None or time_replaced else stamped_us
     readings: dict[str, Reading] = {}
     rejected: list[Rejected] = []
     for tag_id, measured in _in_order(data, site):
-        name = tag_name(tag_id, site.tag_identity) or TagName(tag_id, detached=False, battery_low=False)
+        name = tag_name(tag_id, site.tag_identity)
+        tag, detached, battery_low = name or (tag_id, False, False)
         reading = Reading(
-            tag=name.tag,
-            anchor=data.anchor_id,
-            distance_m=measured.distance,
-            measured_at_us=measured_at_us,
-            kafka_time_us=record.kafka_time_us,
-            time_replaced=time_replaced,
-            detached=measured.detached or name.detached,
-            battery_low=measured.battery_low or name.battery_low,
-            partition=record.partition,
-            offset=record.offset,
+            tag,
+            anchor,
+            measured.distance,
+            measured_at_us,
+            kafka_time_us,
+            time_replaced,
+            measured.detached or detached,
+            measured.battery_low or battery_low,
+            record.partition,
+            record.offset,
         )
-        problem = _problem(reading, tag_id, site)
-        before = readings.get(reading.tag)
+        problem = _problem(reading, tag_id, name, site)
         if problem is not None:
-            named = reading._replace(tag=reading.tag[:MAX_ID_LENGTH])
+            named = reading._replace(tag=tag[:MAX_ID_LENGTH])
             rejected.append(Rejected.of(named, problem[0], Stage.DECODE, problem[1]))
             continue
+        before = readings.get(tag)
         if before is not None:
             detail = "the record holds the tag under two ids; the reading under the one that tells more is taken"
             rejected.append(Rejected.of(before, Reason.DUPLICATE, Stage.DECODE, detail))
             reading = reading._replace(
                 detached=reading.detached or before.detached, battery_low=reading.battery_low or before.battery_low
             )
-        readings[reading.tag] = reading
-    return Decoded(list(readings.values()), rejected, time_replaced, _sighting(data, record))
+        readings[tag] = reading
+    return Decoded(list(readings.values()), rejected, time_replaced, sighting)
 
 
 def _in_order(data: AnchorData, site: Site) -> list[tuple[str, TagData]]:
@@ -112,7 +117,7 @@ def decode_heartbeat(record: KafkaRecord, site: Site) -> Sighting | Rejected:
         alive = AnchorAlive.FromString(record.value)
     except DecodeError as error:
         return refused_record(record, Reason.UNDECODABLE, f"not an AnchorAlive message: {error}")
-    sighting = _sighting(alive, record)
+    sighting = _sighting(alive.anchor_id, _stamped_us(alive), record)
     if sighting is None:
         detail = f"an anchor id of {len(alive.anchor_id)} characters; expected 1 to {MAX_ID_LENGTH}"
         return refused_record(record, Reason.BAD_ANCHOR_ID, detail)
@@ -127,29 +132,21 @@ def _refused(
     return Decoded([], [refused_record(record, reason, detail, anchor)], time_replaced=False, sighting=sighting)
 
 
-def _sighting(message: AnchorData | AnchorAlive, record: KafkaRecord) -> Sighting | None:
-    if not 0 < len(message.anchor_id) <= MAX_ID_LENGTH:
+def _sighting(anchor: str, stamped_us: int | None, record: KafkaRecord) -> Sighting | None:
+    return Sighting(anchor, record.kafka_time_us, stamped_us) if 0 < len(anchor) <= MAX_ID_LENGTH else None
+
+
+def _stamped_us(message: AnchorData | AnchorAlive) -> int | None:
+    if not message.HasField("timestamp"):
         return None
-    stamped_us = _micros(message.timestamp) if message.HasField("timestamp") else None
-    return Sighting(message.anchor_id, record.kafka_time_us, stamped_us)
-
-
-def _micros(stamp: Timestamp) -> int:
+    stamp = message.timestamp
     return stamp.seconds * 1_000_000 + stamp.nanos // 1_000
 
 
-def _measured_at_us(data: AnchorData, record: KafkaRecord) -> tuple[int, bool]:
-    if data.HasField("timestamp"):
-        measured_at_us = _micros(data.timestamp)
-        if EARLIEST_PLAUSIBLE_US <= measured_at_us <= record.kafka_time_us + MAX_AHEAD_US:
-            return measured_at_us, False
-    return record.kafka_time_us, True
-
-
-def _problem(reading: Reading, tag_id: str, site: Site) -> tuple[Reason, str] | None:
+def _problem(reading: Reading, tag_id: str, name: TagName | None, site: Site) -> tuple[Reason, str] | None:
     if not 0 < len(tag_id) <= MAX_ID_LENGTH:
         return Reason.BAD_TAG_ID, f"a tag id of {len(tag_id)} characters; expected 1 to {MAX_ID_LENGTH}"
-    if tag_name(tag_id, site.tag_identity) is None:
+    if name is None:
         detail = f"the tag id is {tag_id!r}; expected 16 hex digits: 12 that name the tag and 4 of its state"
         return Reason.BAD_TAG_ID, detail
     if reading.anchor not in site.anchors:
