@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from confluent_kafka import Producer
@@ -27,22 +27,23 @@ class Topic:
     partitions: int = 1
 
 
-def fill(topic: Topic, workload: Workload, first: int = 0) -> None:
-    """Produce all blinks from the first on as fast as can be, as if they had been measured up to now.
+def fill(topic: Topic, workload: Workload, blinks: int | None = None) -> None:
+    """Produce the first blinks, or all, as fast as can be, as if they had been measured up to now.
 
     Raises:
         FeedError: Kafka did not take them all.
     """
     producer = _producer(topic, linger_ms=20)
-    begin_us = time.time_ns() // 1000 - workload.blinks * workload.interval_us
-    for blink in range(first, workload.blinks):
+    blinks = workload.blinks if blinks is None else blinks
+    begin_us = time.time_ns() // 1000 - blinks * workload.interval_us
+    for blink in range(blinks):
         for tag, value in workload.records(blink, begin_us + blink * workload.interval_us):
             _produce(producer, topic, tag, value)
     _flush(producer)
 
 
-def pace(topic: Topic, workload: Workload, check: Callable[[], None]) -> float:
-    """Produce all blinks at the rate that their times tell, and return the rate that came of it (readings/s).
+def pace(topic: Topic, workload: Workload, first: int, check: Callable[[], None]) -> float:
+    """Produce all blinks from the first on at the rate that their times tell, and return what came of it (readings/s).
 
     The tags blink one after the other, evenly spread over the interval. ``check`` is called now and then.
 
@@ -51,25 +52,18 @@ def pace(topic: Topic, workload: Workload, check: Callable[[], None]) -> float:
     """
     producer = _producer(topic, linger_ms=0)
     each_s = workload.interval_us / 1e6 / (workload.tags * workload.anchors)
-    began_s, sent = time.monotonic(), 0
-    for tag, value in _live(workload):
-        behind_s = time.monotonic() - began_s - sent * each_s
-        if behind_s < -_TICK_S:
-            producer.poll(0)
-            check()
-            time.sleep(_TICK_S)
-        _produce(producer, topic, tag, value)
-        sent += 1
+    begin_us, began_s, sent = time.time_ns() // 1000, time.monotonic(), 0
+    for blink in range(first, workload.blinks):
+        for tag, value in workload.records(blink, begin_us + (blink - first) * workload.interval_us):
+            while sent * each_s > time.monotonic() - began_s:
+                producer.poll(0)
+                check()
+                time.sleep(_TICK_S)
+            _produce(producer, topic, tag, value)
+            sent += 1
     took_s = time.monotonic() - began_s
     _flush(producer)
     return sent / took_s
-
-
-def _live(workload: Workload) -> Iterator[tuple[int, bytes]]:
-    """Give all records; a blink's time is that at which its records are taken."""
-    begin_us = time.time_ns() // 1000
-    for blink in range(workload.blinks):
-        yield from workload.records(blink, begin_us + blink * workload.interval_us)
 
 
 def _producer(topic: Topic, *, linger_ms: int) -> Producer:

@@ -106,7 +106,8 @@ def latency(late_ms: Sequence[int]) -> Latency:
     if not late_ms:
         raise ValueError("no positions, so no latency")
     ordered = sorted(late_ms)
-    return Latency(*(percentile(ordered, share) for share in PERCENTILES), ordered[-1], len(ordered))
+    p50, p99, p999 = (percentile(ordered, share) for share in PERCENTILES)
+    return Latency(p50, p99, p999, ordered[-1], len(ordered))
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:

@@ -15,6 +15,7 @@ from benchmarks.memory import rss_mb
 from benchmarks.systems import Place, System, Wires
 from benchmarks.topics import Topics
 from benchmarks.workload import Workload
+from pipeline.flink_rest import Flink
 from runners.direct.broker import Broker
 from runners.processes import Child, Children, ProcessError
 from runners.session import Session
@@ -32,11 +33,13 @@ class Run:
     """One system at work on one topic."""
 
     system: System
+    topic: Topic
     wires: Wires
     place: Place
     topics: Topics
     submitted_ms: int
     """When it was asked to begin (ms since 1970), by the clock that the broker has too."""
+    flink: Flink | None = None
     processes: list[Child] = field(default_factory=list)
 
     def count(self) -> int:
@@ -119,18 +122,18 @@ class Platform:
         with Children() as children:
             place = Place(self.session, directory, self.tools, children, self._ports)
             wires = self._wires(topic, workload, directory)
-            submit = system.prepare(place)
+            ready = system.prepare(place)
             submitted_ms = time.time_ns() // 1_000_000
-            run = Run(system, wires, place, self.topics, submitted_ms)
-            run.processes = submit(wires)
+            run = Run(system, topic, wires, place, self.topics, submitted_ms, ready.flink)
+            run.processes = ready.submit(wires)
             yield run
 
     def _wires(self, topic: Topic, workload: Workload, directory: Path) -> Wires:
-        names = [f"{directory.name}-{what}" for what in ("alive", "positions", "rejected", "deaths", "events")]
-        self._broker.create_topics(names)
+        names = {what: f"{directory.name}-{what}" for what in ("alive", "positions", "rejected", "deaths", "events")}
+        self._broker.create_topics(names.values())
         site = directory / "site.yaml"
         site.write_text(workload.site(), encoding="utf-8")
-        return Wires(topic.bootstrap_servers, topic.name, *names, site)
+        return Wires(topic.bootstrap_servers, topic.name, **names, site=site)
 
     def _number(self) -> int:
         self._made += 1

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from benchmarks.figures import TRACKED_M, UNTRACKED_M
+from pipeline.flink_rest import Flink
 from runners.direct import expansion
 from runners.flink.cluster import FlinkCluster
 from runners.processes import Child, Children, wait_until_answers
@@ -53,6 +54,15 @@ class Place:
         self.children.check()
 
 
+class Ready(NamedTuple):
+    """A system that only has to be told to begin."""
+
+    submit: Callable[[Wires], list[Child]]
+    """Starts the system itself, and gives all its processes."""
+    flink: Flink | None = None
+    """The cluster that it runs on."""
+
+
 class System(Protocol):
     """Something that makes positions of readings."""
 
@@ -64,8 +74,8 @@ class System(Protocol):
     def tolerance_m(self) -> float:
         """How far from the truth its positions may be."""
 
-    def prepare(self, place: Place) -> Callable[[Wires], list[Child]]:
-        """Start what it stands on; return what starts the system itself, and gives all its processes."""
+    def prepare(self, place: Place) -> Ready:
+        """Start what it stands on."""
 
 
 class OnFlink(NamedTuple):
@@ -87,7 +97,7 @@ class OnFlink(NamedTuple):
         """Of a track, or of a fix."""
         return TRACKED_M if self.tracking == "on" else UNTRACKED_M
 
-    def prepare(self, place: Place) -> Callable[[Wires], list[Child]]:
+    def prepare(self, place: Place) -> Ready:
         """Start the cluster and the worker pool."""
         pool_port = place.ports()
         slots = max(2, self.parallelism)
@@ -118,7 +128,7 @@ class OnFlink(NamedTuple):
             place.children.start(place.session.command("run", arguments, may_end=True))
             return [*cluster.children, pool]
 
-        return submit
+        return Ready(submit, Flink(cluster.address))
 
 
 class OnPrism(NamedTuple):
@@ -137,7 +147,7 @@ class OnPrism(NamedTuple):
         """Of a track, or of a fix."""
         return TRACKED_M if self.tracking == "on" else UNTRACKED_M
 
-    def prepare(self, place: Place) -> Callable[[Wires], list[Child]]:
+    def prepare(self, place: Place) -> Ready:
         """Start the expansion service."""
         port = place.ports()
         log = place.directory / "expansion.log"
@@ -156,7 +166,7 @@ class OnPrism(NamedTuple):
             place.children.start(run)
             return [service, run]
 
-        return submit
+        return Ready(submit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +181,7 @@ class Peer:
         """What tables call it."""
         return self.folder.replace("_", " ")
 
-    def prepare(self, place: Place) -> Callable[[Wires], list[Child]]:
+    def prepare(self, place: Place) -> Ready:
         """Nothing: it stands on nothing but its environment."""
 
         def submit(wires: Wires) -> list[Child]:
@@ -192,7 +202,7 @@ class Peer:
             place.children.start(child)
             return [child]
 
-        return submit
+        return Ready(submit)
 
 
 def installed_peers(tools: Path) -> Iterator[Peer]:
@@ -221,5 +231,3 @@ def _run_arguments(mode: str, tracking: str, wires: Wires) -> tuple[str, ...]:
         *("--rejected-topic", wires.rejected, "--out-alive-topic", wires.deaths, "--events-topic", wires.events),
         *("--group-id", wires.positions, "--offset", "earliest", "--mode", mode, "--tracking", tracking),
     )
-
-

@@ -1,8 +1,9 @@
 """What all systems are given: the readings of many tags that walk within a ring of anchors, the same each time.
 
-Ranges have no noise and anchors hang at the tags' height, so that three circles in closed form and a fit to any number of
-ranges give the same place. A record holds one reading, as anchors send them; the readings of one blink follow each other,
-anchor by anchor. Records are put together from ready pieces of protobuf, for the feed must not be what is measured.
+Ranges have no noise and anchors hang at the tags' height, so that three circles in closed form and a fit to any number
+of ranges give the same place. A record holds one reading, as anchors send them; the readings of one blink follow each
+other, anchor by anchor. A tag blinks once a second, which is as often as an anchor tells of it. Records are put
+together from ready pieces of protobuf, for the feed must not be what is measured.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ RING_M = (12.0, 9.0)
 """Half axes of the ring on which the anchors are."""
 CENTRES_M = 4.0
 """How far from the ring's middle the tags' walks lie, at the most."""
-WALK_M, WALK_S = 1.0, 12.0
-"""Radius of a tag's walk, and how long a round of it takes: half a metre a second."""
+WALK_M, WALK_S = 1.0, 60.0
+"""Radius of a tag's walk, and how long a round of it takes: a stroll of a tenth of a metre a second."""
 _GOLDEN_TURN = math.pi * (3.0 - math.sqrt(5.0))
 _ANCHOR, _STAMP, _TAGS, _TAG_NAME, _TAG_DATA = b"\x0a", b"\x12", b"\x1a", b"\x0a", b"\x12\x05\x1d"
 _RANGE = struct.Struct("<f")
@@ -40,7 +41,7 @@ class Workload:
     tags: int
     blinks: int
     anchors: int = 3
-    interval_us: int = 100_000
+    interval_us: int = 1_000_000
     """From one blink of a tag to its next, by the time in the payload."""
 
     @property

@@ -32,9 +32,7 @@ def main() -> None:
             data = AnchorData.FromString(message.value())
             for tag, heard in data.tags.items():
                 group = groups.setdefault(tag, {})
-                group[data.anchor_id] = Heard(
-                    tag, data.anchor_id, heard.distance, heard.detached, heard.battery_low
-                )
+                group[data.anchor_id] = Heard(tag, data.anchor_id, heard.distance, heard.detached, heard.battery_low)
                 if len(group) == GROUP:
                     del groups[tag]
                     position = intersection(list(group.values()), told.places)

@@ -1,0 +1,108 @@
+"""Catching up: everything but Kafka stands still for a while, as when a machine is paused, and readings gather."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from benchmarks.feed import fill, pace
+from benchmarks.live import WARM_BLINKS, at_rate
+from benchmarks.platform import Platform, Run
+from benchmarks.systems import System
+from benchmarks.workload import Workload
+
+BEHIND_MS = 1000
+"""A position is late where it came so long after its last reading."""
+_STEADY_S = 15.0
+_LOOK_S = 1.0
+
+
+class Outage(NamedTuple):
+    """What one outage gave."""
+
+    system: str
+    rate: int
+    outage_s: float
+    caught_up_s: float | None
+    """From the end of the outage to the last position that was late; None where they still were in the end."""
+
+
+class _EndFeedError(Exception):
+    """Enough was fed."""
+
+
+def measure(platform: Platform, system: System, rate: int, outage_s: float, limit_s: float) -> Outage:
+    """Stop a system that names the records of its positions, let it go on, and see how long it takes.
+
+    Raises:
+        ProcessError: it died or gave nothing.
+    """
+    workload = at_rate(rate, _STEADY_S + outage_s + limit_s)
+    topic = platform.input("outage")
+    fill(topic, workload, WARM_BLINKS)
+    with platform.run(system, topic, workload) as run:
+        run.await_first()
+        with _fed(run, workload):
+            _wait(run, _STEADY_S)
+            platform.session.say(f"  {system.name}: stands still for {outage_s:g} s")
+            with _frozen(run):
+                time.sleep(outage_s)
+            began_ms = time.time_ns() // 1_000_000
+            platform.session.say(f"  {system.name}: goes on")
+            _wait(run, limit_s)
+    arrived_ms = platform.topics.appended_ms(topic.name)[0]
+    late = [
+        position.appended_ms
+        for position in platform.topics.positions(run.wires.positions)
+        if position.newest is not None and position.appended_ms - arrived_ms[position.newest] >= BEHIND_MS
+    ]
+    caught_up_s = max((max(late, default=0) - began_ms) / 1e3, 0.0)
+    ended_s = (arrived_ms[-1] - began_ms) / 1e3
+    return Outage(system.name, rate, outage_s, caught_up_s if caught_up_s < ended_s - _LOOK_S else None)
+
+
+def _wait(run: Run, seconds: float) -> None:
+    end_s = time.monotonic() + seconds
+    while time.monotonic() < end_s:
+        run.place.check()
+        time.sleep(_LOOK_S)
+
+
+@contextlib.contextmanager
+def _fed(run: Run, workload: Workload) -> Iterator[None]:
+    """Feed beside what is done meanwhile."""
+    done = threading.Event()
+
+    def check() -> None:
+        if done.is_set():
+            raise _EndFeedError
+
+    def feed() -> None:
+        with contextlib.suppress(_EndFeedError):
+            pace(run.topic, workload, WARM_BLINKS, check)
+
+    feeder = threading.Thread(target=feed, name="feed", daemon=True)
+    feeder.start()
+    try:
+        yield
+    finally:
+        done.set()
+        feeder.join()
+
+
+@contextlib.contextmanager
+def _frozen(run: Run) -> Iterator[None]:
+    """Stop all processes of a system, which lead groups of their own, and let them go on."""
+    groups = [child.pid for child in run.processes if child.pid is not None]
+    for group in groups:
+        os.killpg(group, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for group in groups:
+            os.killpg(group, signal.SIGCONT)
