@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
@@ -93,12 +94,8 @@ class Suite:
 
     def _state(self, repeat: Repeat) -> None:
         for tags, anchors in self._plan.state:
-            self._take(
-                repeat.state,
-                repeat,
-                f"state: {tags:,} tags, {anchors} anchors",
-                lambda tags=tags, anchors=anchors: state.measure(self._platform, BASE, tags, anchors),  # type: ignore[misc]
-            )
+            measure = functools.partial(state.measure, self._platform, BASE, tags, anchors)
+            self._take(repeat.state, repeat, f"state: {tags:,} tags, {anchors} anchors", measure)
 
     def _outage(self, repeat: Repeat) -> None:
         plan = self._plan
@@ -111,13 +108,13 @@ class Suite:
 
     def _of_backlog(self, system: System, workload: Workload, partitions: int = 1) -> Callable[[], backlog.Backlog]:
         def measure() -> backlog.Backlog:
-            topic = self._filled(workload, partitions)
+            topic = self._filled(workload, partitions)  # only now: when it fails, this measurement does
             return backlog.measure(self._platform, system, topic, workload, self._plan.limit_s)
 
         return measure
 
     def _at(self, system: System, rate: int) -> Callable[[], live.Live]:
-        return lambda: live.measure(self._platform, system, rate, self._plan.duration_s)
+        return functools.partial(live.measure, self._platform, system, rate, self._plan.duration_s)
 
     def _take(self, taken: list[_Measured], repeat: Repeat, what: str, measure: Callable[[], _Measured]) -> None:
         """Measure one thing; where that fails it is told, and the others are measured all the same."""
