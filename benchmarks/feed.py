@@ -25,6 +25,8 @@ class Topic:
     bootstrap_servers: str
     name: str
     partitions: int = 1
+    lasts: bool = False
+    """Whether it is read more than once."""
 
 
 def fill(topic: Topic, workload: Workload, blinks: int | None = None) -> None:

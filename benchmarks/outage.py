@@ -7,13 +7,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from benchmarks.feed import fill, pace
 from benchmarks.live import WARM_BLINKS, at_rate
 from benchmarks.platform import Platform, Run
 from benchmarks.systems import System
+from benchmarks.topics import Position
 from benchmarks.workload import Workload
 
 BEHIND_MS = 1000
@@ -56,14 +57,22 @@ def measure(platform: Platform, system: System, rate: int, outage_s: float, limi
             platform.session.say(f"  {system.name}: goes on")
             _wait(run, limit_s)
     arrived_ms = platform.topics.appended_ms(topic.name)[0]
-    late = [
-        position.appended_ms
-        for position in platform.topics.positions(run.wires.positions)
-        if position.newest is not None and position.appended_ms - arrived_ms[position.newest] >= BEHIND_MS
-    ]
-    caught_up_s = max((max(late, default=0) - began_ms) / 1e3, 0.0)
-    ended_s = (arrived_ms[-1] - began_ms) / 1e3
-    return Outage(system.name, rate, outage_s, caught_up_s if caught_up_s < ended_s - _LOOK_S else None)
+    caught_up_s = caught_up(platform.topics.positions(run.wires.positions), arrived_ms, began_ms)
+    return Outage(system.name, rate, outage_s, caught_up_s)
+
+
+def caught_up(positions: Sequence[Position], arrived_ms: Sequence[int], began_ms: int) -> float | None:
+    """Return how long after a time positions were still late (s); None where they were in the end, or where none came.
+
+    ``arrived_ms`` are the times of all readings.
+    """
+    named = [(position.appended_ms, position.newest) for position in positions if position.newest is not None]
+    late_ms = [at_ms for at_ms, newest in named if at_ms - arrived_ms[newest] >= BEHIND_MS]
+    newest = max((newest for _, newest in named), default=-1)
+    end_ms = arrived_ms[-1] - BEHIND_MS
+    if newest < 0 or arrived_ms[newest] < end_ms or max(late_ms, default=0) > end_ms:
+        return None
+    return max((max(late_ms, default=began_ms) - began_ms) / 1e3, 0.0)
 
 
 def _wait(run: Run, seconds: float) -> None:

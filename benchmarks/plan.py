@@ -73,6 +73,6 @@ SHORT = Plan(
     duration_s=15.0,
     tags=(100_000,),
     blinks_at_least=2,
-    state=((1_000, 8),),
+    state=((500, 8),),
 )
 """Under five minutes: what :mod:`benchmarks.thresholds` asks for."""

@@ -89,6 +89,8 @@ class Platform:
         self._ports = ports
         self._broker = Broker(session.directory / "kafka", ports(), ports(), tools / "broker")
         self._made = 0
+        self._spent: list[str] = []
+        """Topics of runs that are over. What they hold is looked at until the next run begins."""
 
     def __enter__(self) -> Self:
         self.session.children.__enter__()
@@ -108,20 +110,22 @@ class Platform:
         self.topics.close()
         self.session.children.__exit__(kind, error, trace)
 
-    def input(self, name: str, partitions: int = 1) -> Topic:
-        """Create a topic for readings, with a name of its own."""
-        topic = Topic(self._broker.bootstrap_servers, f"{name}-{self._number()}", partitions)
+    def input(self, name: str, partitions: int = 1, *, lasts: bool = False) -> Topic:
+        """Create a topic for readings, with a name of its own; it goes after one run, unless it ``lasts``."""
+        topic = Topic(self._broker.bootstrap_servers, f"{name}-{self._number()}", partitions, lasts)
         self._broker.create_topics([topic.name], partitions)
         return topic
 
     @contextlib.contextmanager
     def run(self, system: System, topic: Topic, workload: Workload) -> Iterator[Run]:
         """Start a system on topics of its own; it is stopped, with all it stands on, when the ``with`` is left."""
+        self.topics.delete(self._spent)
         directory = self.session.directory / f"run-{self._number()}"
         directory.mkdir(parents=True)
         with Children() as children:
             place = Place(self.session, directory, self.tools, children, self._ports)
             wires = self._wires(topic, workload, directory)
+            self._spent = [*wires.outputs, *(() if topic.lasts else (topic.name,))]
             ready = system.prepare(place)
             submitted_ms = time.time_ns() // 1_000_000
             run = Run(system, topic, wires, place, self.topics, submitted_ms, ready.flink)

@@ -129,7 +129,7 @@ class Suite:
         """Return a topic with all readings in it, the same for whoever takes it."""
         key = (workload, partitions)
         if key not in self._topics:
-            topic = self._platform.input("backlog", partitions)
+            topic = self._platform.input("backlog", partitions, lasts=True)
             self._platform.session.say(f"  writing {workload.readings:,} readings of {workload.tags:,} tags")
             fill(topic, workload)
             self._topics[key] = topic

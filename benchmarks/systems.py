@@ -36,6 +36,11 @@ class Wires(NamedTuple):
     events: str
     site: Path
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The topics that are the run's own."""
+        return self.alive, self.positions, self.rejected, self.deaths, self.events
+
 
 @dataclass(frozen=True, slots=True)
 class Place:

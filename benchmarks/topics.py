@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import orjson
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 _TIMEOUT_S = 20.0
@@ -42,10 +44,17 @@ class Topics:
             "log_level": 3,
         }
         self._looking = Consumer(self._settings)
+        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 3})
 
     def close(self) -> None:
         """Let go of the broker."""
         self._looking.close()
+
+    def delete(self, names: Sequence[str]) -> None:
+        """Let go of topics, for the disk's sake; where that fails they stay."""
+        for done in self._admin.delete_topics(list(names)).values() if names else ():
+            with contextlib.suppress(KafkaException):
+                done.result(_TIMEOUT_S)
 
     def length(self, name: str, partitions: int = 1) -> int:
         """Return how many records a topic has taken."""

@@ -10,6 +10,7 @@ from benchmarks.backlog import Backlog
 from benchmarks.document import document
 from benchmarks.figures import Correctness, compare, latencies_ms, latency, percentile, readings_per_s
 from benchmarks.live import Live
+from benchmarks.outage import caught_up
 from benchmarks.plan import BARE_LOOP, BASE, LEAN, ORIGINAL, QUIX, SHORT
 from benchmarks.report import report, verdicts
 from benchmarks.results import Repeat, Swept, ratio, wrong
@@ -120,6 +121,17 @@ def test_percentiles_are_of_the_nearest_rank() -> None:
     assert latency([3, 1, 2]) == (2, 3, 3, 3, 3)
     with pytest.raises(ValueError, match="no latency"):
         latency([])
+
+
+def test_an_outage_is_over_when_no_position_is_late() -> None:
+    arrived_ms = list(range(0, 100_000, 100))
+    late = [Position("T", 0.0, 0.0, 60_000 + record, record) for record in range(300, 580)]
+    in_time = [Position("T", 0.0, 0.0, 100 * record + 50, record) for record in range(600, 1000)]
+    assert caught_up([*late, *in_time], arrived_ms, 60_000) == pytest.approx(0.579)
+    assert caught_up(in_time, arrived_ms, 60_000) == 0.0
+    assert caught_up([*late, *in_time[:300]], arrived_ms, 60_000) is None
+    assert caught_up([Position("T", 0.0, 0.0, 102_000, 999)], arrived_ms, 60_000) is None
+    assert caught_up([], arrived_ms, 60_000) is None
 
 
 def test_a_ratio_is_taken_within_a_repeat() -> None:

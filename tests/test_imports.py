@@ -122,7 +122,7 @@ MAY_IMPORT = {
         *("flink_rest", "runners.processes", "runners.session", "runners.direct"),
     },
     **{f"benchmarks.{part}": PART for part in ("backlog", "live", "state")},
-    "benchmarks.outage": {*PART, "benchmarks.live"},
+    "benchmarks.outage": {*PART, "benchmarks.live", "benchmarks.topics"},
     "benchmarks.plan": {"benchmarks.systems", "benchmarks.workload"},
     "benchmarks.results": {"benchmarks.spread", *MEASURED},
     "benchmarks.suite": {
