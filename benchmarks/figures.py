@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -43,10 +43,10 @@ class Latency(NamedTuple):
     fixes: int
 
 
-def compare(positions: Sequence[Position], workload: Workload, tolerance_m: float, *, complete: bool) -> Correctness:
-    """Hold positions against the truth. Where they need not be ``complete``, each tag's last ones may be missing."""
+def compare(positions: Sequence[Position], workload: Workload, tolerance_m: float, expected: int) -> Correctness:
+    """Hold positions against the truth: in each tag's order, and at least so many as are ``expected``."""
     numbers = {workload.tag(number): number for number in range(workload.tags)}
-    truth = [workload.places(blink).tolist() for blink in range(workload.blinks)]
+    truth: list[list[list[float]]] = []
     given: Counter[str] = Counter()
     beyond, worst_m = 0, 0.0
     for position in positions:
@@ -55,11 +55,12 @@ def compare(positions: Sequence[Position], workload: Workload, tolerance_m: floa
         if number is None or blink >= workload.blinks:
             beyond += 1
             continue
+        if blink == len(truth):
+            truth.append(workload.places(blink).tolist())
         error_m = math.dist(truth[blink][number], (position.x_m, position.y_m))
         worst_m = max(worst_m, error_m)
         beyond += not error_m <= tolerance_m
-    missing = max(workload.fixes - len(positions), 0) if complete else 0
-    return Correctness(len(positions), workload.fixes, beyond, missing, worst_m)
+    return Correctness(len(positions), expected, beyond, max(expected - len(positions), 0), worst_m)
 
 
 def readings_per_s(appended_ms: Sequence[int], readings_a_position: int) -> float:
@@ -78,22 +79,22 @@ def readings_per_s(appended_ms: Sequence[int], readings_a_position: int) -> floa
 
 
 def latencies_ms(
-    positions: Sequence[Position], appended_ms: Sequence[int], workload: Workload, skip_blinks: int
+    positions: Sequence[Position], appended_ms: Sequence[int], workload: Workload, from_ms: int, to_ms: int
 ) -> list[int]:
-    """Return the latency of each fix but those of the first blinks.
+    """Return the latency of each fix whose last reading was appended within a time.
 
     A tag's n-th position is that of its n-th blink, which :func:`compare` has found to be so; ``appended_ms`` are the
     times of all readings, in the order in which they were fed.
     """
-    found: dict[str, list[int]] = defaultdict(list)
-    for position in positions:
-        found[position.tag].append(position.appended_ms)
+    numbers = {workload.tag(number): number for number in range(workload.tags)}
+    given: Counter[str] = Counter()
     late_ms = []
-    for number in range(workload.tags):
-        for blink, at_ms in enumerate(found[workload.tag(number)][: workload.blinks]):
-            if blink >= skip_blinks:
-                last = (blink * workload.tags + number + 1) * workload.anchors - 1
-                late_ms.append(at_ms - appended_ms[last])
+    for position in positions:
+        fix = given[position.tag] * workload.tags + numbers[position.tag]
+        given[position.tag] += 1
+        newest_ms = appended_ms[(fix + 1) * workload.anchors - 1]
+        if from_ms <= newest_ms < to_ms:
+            late_ms.append(position.appended_ms - newest_ms)
     return late_ms
 
 

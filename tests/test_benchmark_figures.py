@@ -52,45 +52,45 @@ def repeat(of_loop: float = 100_000.0) -> Repeat:
 
 
 def test_the_truth_is_right() -> None:
-    assert compare(positions(), WORKLOAD, 0.001, complete=True) == RIGHT
+    assert compare(positions(), WORKLOAD, 0.001, WORKLOAD.fixes) == RIGHT
     assert RIGHT.holds
 
 
 def test_a_position_that_is_off_is_found() -> None:
     given = positions()
     given[5] = given[5]._replace(x_m=given[5].x_m + 0.002)
-    found = compare(given, WORKLOAD, 0.001, complete=True)
+    found = compare(given, WORKLOAD, 0.001, WORKLOAD.fixes)
     assert (found.beyond, found.missing) == (1, 0)
     assert found.worst_m == pytest.approx(0.002)
-    assert compare(given, WORKLOAD, 0.01, complete=True).holds
+    assert compare(given, WORKLOAD, 0.01, WORKLOAD.fixes).holds
 
 
 def test_what_is_no_number_is_off() -> None:
     given = positions()
     given[0] = given[0]._replace(y_m=float("nan"))
-    assert compare(given, WORKLOAD, 0.001, complete=True).beyond == 1
+    assert compare(given, WORKLOAD, 0.001, WORKLOAD.fixes).beyond == 1
 
 
 def test_a_tag_out_of_order_is_found() -> None:
     given = positions()
     given[0], given[3] = given[3], given[0]
-    assert compare(given, WORKLOAD, 0.001, complete=True).beyond == 2
+    assert compare(given, WORKLOAD, 0.001, WORKLOAD.fixes).beyond == 2
 
 
 def test_the_order_between_tags_is_free() -> None:
     given = sorted(positions(), key=lambda position: position.tag)
-    assert compare(given, WORKLOAD, 0.001, complete=True).holds
+    assert compare(given, WORKLOAD, 0.001, WORKLOAD.fixes).holds
 
 
 def test_a_position_twice_and_a_stranger_are_found() -> None:
     given = [*positions(), positions()[-1], Position("0003FF0000090000", 0.0, 0.0, 0)]
-    assert compare(given, WORKLOAD, 0.001, complete=True).beyond == 2
+    assert compare(given, WORKLOAD, 0.001, WORKLOAD.fixes).beyond == 2
 
 
 def test_a_tags_last_positions_may_be_missing_where_a_run_was_cut_short() -> None:
-    assert compare(positions()[:7], WORKLOAD, 0.001, complete=False).holds
-    assert compare(positions()[:7], WORKLOAD, 0.001, complete=True).missing == 5
-    assert not compare([], WORKLOAD, 0.001, complete=False).holds
+    assert compare(positions()[:7], WORKLOAD, 0.001, 0).holds
+    assert compare(positions()[:7], WORKLOAD, 0.001, WORKLOAD.fixes).missing == 5
+    assert not compare([], WORKLOAD, 0.001, 0).holds
 
 
 def test_a_rate_is_taken_between_two_marks() -> None:
@@ -110,8 +110,8 @@ def test_a_latency_counts_from_the_last_reading_of_the_blink() -> None:
     appended_ms = [100 * record for record in range(WORKLOAD.readings)]
     newest = [100 * (3 * fix + 2) for fix in range(WORKLOAD.fixes)]
     given = [position._replace(appended_ms=at_ms + 7) for position, at_ms in zip(positions(), newest, strict=True)]
-    assert latencies_ms(given, appended_ms, WORKLOAD, 0) == [7] * WORKLOAD.fixes
-    assert len(latencies_ms(given, appended_ms, WORKLOAD, 2)) == WORKLOAD.tags * 2
+    assert latencies_ms(given, appended_ms, WORKLOAD, 0, 10_000) == [7] * WORKLOAD.fixes
+    assert latencies_ms(given[:8], appended_ms, WORKLOAD, 300, 2000) == [7] * 5  # the fixes that end at 500 … 1700
 
 
 def test_percentiles_are_of_the_nearest_rank() -> None:
