@@ -102,7 +102,7 @@ def _tell(plan: Plan, repeats: Sequence[Repeat], began: dt.datetime, *, check: b
 def _plan(told: argparse.Namespace) -> Plan:
     plan = SHORT if told.short or told.check else FULL
     changes: dict[str, Any] = {}
-    for name in ("parts", "repeats", "readings", "rates"):
+    for name in ("parts", "repeats", "readings", "rates", "duration_s"):
         value = getattr(told, name)
         if value is not None:
             changes[name] = tuple(value) if isinstance(value, list) else value
@@ -134,6 +134,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--repeats", type=_whole, metavar="N", help="how often to measure all")
     parser.add_argument("--readings", type=_whole, metavar="N", help="how many readings a backlog has")
     parser.add_argument("--rates", nargs="+", type=_whole, metavar="N", help="readings/s of the part live")
+    parser.add_argument(
+        "--duration", dest="duration_s", type=_whole, metavar="S", help="seconds that the part live measures each"
+    )
     parser.add_argument(
         "--tools",
         type=Path,

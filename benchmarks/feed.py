@@ -109,7 +109,7 @@ def _producer(topic: Topic, *, linger_ms: int) -> Producer:
             "queue.buffering.max.messages": 1_000_000,
             "acks": "all",
             "enable.idempotence": True,  # nothing twice, and nothing out of order
-            "log_level": 3,
+            "log_level": 0,
         }
     )
 

@@ -41,10 +41,10 @@ class Topics:
             "enable.auto.commit": False,
             "auto.offset.reset": "error",
             "fetch.message.max.bytes": 8_000_000,
-            "log_level": 3,
+            "log_level": 0,
         }
         self._looking = Consumer(self._settings)
-        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 3})
+        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
 
     def close(self) -> None:
         """Let go of the broker."""
