@@ -46,5 +46,5 @@ def measure(platform: Platform, system: System, topic: Topic, workload: Workload
         len(positions) * per_position / took_s,
         (appended_ms[0] - run.submitted_ms) / 1e3,
         memory_mb,
-        compare(positions, workload, system.tolerance_m, workload.fixes if complete else 0),
+        compare(positions, workload, system.tolerance_m, workload.fixes if complete else 0, topic.partitions),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from benchmarks.topics import Position
@@ -18,19 +18,21 @@ PERCENTILES = (50.0, 99.0, 99.9)
 
 
 class Correctness(NamedTuple):
-    """How positions compare with the truth. Tags are compared position by position, in their order."""
+    """How positions compare with the truth."""
 
     positions: int
     expected: int
     beyond: int
     """Positions further from the truth than they may be, or of a blink that there was not."""
+    disordered: int
+    """Positions of a tag that came after a later one of it, or twice."""
     missing: int
     worst_m: float
 
     @property
     def holds(self) -> bool:
         """Whether nothing is wrong and nothing is missing."""
-        return self.positions > 0 and not self.beyond and not self.missing
+        return self.positions > 0 and not (self.beyond or self.disordered or self.missing)
 
 
 class Latency(NamedTuple):
@@ -43,24 +45,44 @@ class Latency(NamedTuple):
     fixes: int
 
 
-def compare(positions: Sequence[Position], workload: Workload, tolerance_m: float, expected: int) -> Correctness:
+def compare(
+    positions: Sequence[Position], workload: Workload, tolerance_m: float, expected: int, partitions: int = 1
+) -> Correctness:
     """Hold positions against the truth: in each tag's order, and at least so many as are ``expected``."""
-    numbers = {workload.tag(number): number for number in range(workload.tags)}
-    truth: list[list[list[float]]] = []
-    given: Counter[str] = Counter()
-    beyond, worst_m = 0, 0.0
-    for position in positions:
-        number, blink = numbers.get(position.tag), given[position.tag]
-        given[position.tag] += 1
-        if number is None or blink >= workload.blinks:
+    truth: dict[int, list[list[float]]] = {}
+    latest: dict[int, int] = {}
+    beyond, disordered, worst_m = 0, 0, 0.0
+    for position, number, blink in _told(positions, workload, partitions):
+        if number is None or not blink < workload.blinks:
             beyond += 1
             continue
-        if blink == len(truth):
-            truth.append(workload.places(blink).tolist())
+        disordered += blink <= latest.get(number, -1)
+        latest[number] = max(blink, latest.get(number, -1))
+        if blink not in truth:
+            truth[blink] = workload.places(blink).tolist()
         error_m = math.dist(truth[blink][number], (position.x_m, position.y_m))
         worst_m = max(worst_m, error_m)
         beyond += not error_m <= tolerance_m
-    return Correctness(len(positions), expected, beyond, max(expected - len(positions), 0), worst_m)
+    missing = max(expected - len(positions), 0)
+    return Correctness(len(positions), expected, beyond, disordered, missing, worst_m)
+
+
+def _told(
+    positions: Sequence[Position], workload: Workload, partitions: int
+) -> Iterator[tuple[Position, int | None, int]]:
+    """Give each position with its tag's number, None for a stranger, and which blink of the tag it is of.
+
+    That is told by the record that it names; where it names none, a tag's n-th position is of its n-th blink.
+    """
+    numbers = {workload.tag(number): number for number in range(workload.tags)}
+    given: Counter[str] = Counter()
+    for position in positions:
+        blink = given[position.tag]
+        given[position.tag] += 1
+        if position.newest is not None:
+            partition, offset = position.newest
+            blink = offset // (workload.of_partition(partition, partitions) * workload.anchors)
+        yield position, numbers.get(position.tag), blink
 
 
 def readings_per_s(appended_ms: Sequence[int], readings_a_position: int) -> float:
@@ -83,18 +105,13 @@ def latencies_ms(
 ) -> list[int]:
     """Return the latency of each fix whose last reading was appended within a time.
 
-    A tag's n-th position is that of its n-th blink, which :func:`compare` has found to be so; ``appended_ms`` are the
-    times of all readings, in the order in which they were fed.
+    ``appended_ms`` are the times of all readings, in the order in which they were fed to one partition.
     """
-    numbers = {workload.tag(number): number for number in range(workload.tags)}
-    given: Counter[str] = Counter()
     late_ms = []
-    for position in positions:
-        fix = given[position.tag] * workload.tags + numbers[position.tag]
-        given[position.tag] += 1
-        newest_ms = appended_ms[(fix + 1) * workload.anchors - 1]
-        if from_ms <= newest_ms < to_ms:
-            late_ms.append(position.appended_ms - newest_ms)
+    for position, number, blink in _told(positions, workload, partitions=1):
+        last = (blink * workload.tags + (number or 0) + 1) * workload.anchors - 1
+        if number is not None and last < len(appended_ms) and from_ms <= appended_ms[last] < to_ms:
+            late_ms.append(position.appended_ms - appended_ms[last])
     return late_ms
 
 

@@ -61,7 +61,7 @@ def caught_up(positions: Sequence[Position], arrived_ms: Sequence[int], began_ms
 
     ``arrived_ms`` are the times of all readings.
     """
-    named = [(position.appended_ms, position.newest) for position in positions if position.newest is not None]
+    named = [(position.appended_ms, position.newest[1]) for position in positions if position.newest is not None]
     late_ms = [at_ms for at_ms, newest in named if at_ms - arrived_ms[newest] >= BEHIND_MS]
     newest = max((newest for _, newest in named), default=-1)
     end_ms = arrived_ms[-1] - BEHIND_MS

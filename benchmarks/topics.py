@@ -23,8 +23,8 @@ class Position(NamedTuple):
     x_m: float
     y_m: float
     appended_ms: int
-    newest: int | None = None
-    """The highest offset of the records that it was made of, where it names them."""
+    newest: tuple[int, int] | None = None
+    """Partition and offset of the last of the records that it was made of, where it names them."""
 
 
 class TopicError(RuntimeError):
@@ -70,7 +70,7 @@ class Topics:
         for message in self._messages(name):
             try:
                 told = orjson.loads(message.value() or b"")
-                newest = max((offset for _, offset in told.get("records", ())), default=None)
+                newest = max(map(tuple, told.get("records", ())), default=None)
                 positions.append(Position(told["tagid"], told["x"], told["y"], _appended_ms(message), newest))
             except (ValueError, KeyError, TypeError) as error:
                 raise TopicError(f"{name!r} holds {message.value()!r}, which is no position: {error}") from error

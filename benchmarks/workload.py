@@ -67,6 +67,10 @@ class Workload:
         turns = 2.0 * math.pi * np.arange(self.anchors) / self.anchors
         return np.stack([RING_M[0] * np.cos(turns), RING_M[1] * np.sin(turns)], axis=1).round(3)
 
+    def of_partition(self, partition: int, partitions: int) -> int:
+        """Return how many tags have their readings in a partition, where tags are dealt to partitions in turn."""
+        return len(range(partition, self.tags, partitions))
+
     def places(self, blink: int) -> Places:
         """Return where all tags are when they blink for the n-th time: x and y in metres, one a row."""
         tags = np.arange(self.tags)

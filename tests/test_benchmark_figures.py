@@ -21,7 +21,7 @@ from benchmarks.topics import Position
 from benchmarks.workload import Workload
 
 WORKLOAD = Workload(tags=3, blinks=4)
-RIGHT = Correctness(positions=12, expected=12, beyond=0, missing=0, worst_m=0.0)
+RIGHT = Correctness(positions=12, expected=12, beyond=0, disordered=0, missing=0, worst_m=0.0)
 
 
 def positions(workload: Workload = WORKLOAD) -> list[Position]:
@@ -77,6 +77,27 @@ def test_a_tag_out_of_order_is_found() -> None:
     assert compare(given, WORKLOAD, 0.001, WORKLOAD.fixes).beyond == 2
 
 
+def named(partitions: int = 1) -> list[Position]:
+    """The same positions, each naming the last of its records."""
+    offsets = [-1] * partitions
+    given = []
+    for fix, position in enumerate(positions()):
+        partition = fix % WORKLOAD.tags % partitions
+        offsets[partition] += WORKLOAD.anchors
+        given.append(position._replace(newest=(partition, offsets[partition])))
+    return given
+
+
+@pytest.mark.parametrize("partitions", [1, 2])
+def test_a_position_that_names_its_records_is_known_by_them(partitions: int) -> None:
+    given = named(partitions)
+    assert compare(given, WORKLOAD, 0.001, WORKLOAD.fixes, partitions).holds
+    found = compare([*given[:2], *given[3:]], WORKLOAD, 0.001, WORKLOAD.fixes, partitions)
+    assert (found.beyond, found.disordered, found.missing) == (0, 0, 1)
+    found = compare([*given[3:], *given[:3], given[0]], WORKLOAD, 0.001, WORKLOAD.fixes, partitions)
+    assert (found.beyond, found.disordered, found.missing) == (0, 4, 0)
+
+
 def test_the_order_between_tags_is_free() -> None:
     given = sorted(positions(), key=lambda position: position.tag)
     assert compare(given, WORKLOAD, 0.001, WORKLOAD.fixes).holds
@@ -111,6 +132,8 @@ def test_a_latency_counts_from_the_last_reading_of_the_blink() -> None:
     newest = [100 * (3 * fix + 2) for fix in range(WORKLOAD.fixes)]
     given = [position._replace(appended_ms=at_ms + 7) for position, at_ms in zip(positions(), newest, strict=True)]
     assert latencies_ms(given, appended_ms, WORKLOAD, 0, 10_000) == [7] * WORKLOAD.fixes
+    by_name = [position._replace(newest=one.newest) for position, one in zip(given, named(), strict=True)]
+    assert latencies_ms(by_name[5:], appended_ms, WORKLOAD, 0, 10_000) == [7] * (WORKLOAD.fixes - 5)
     assert latencies_ms(given[:8], appended_ms, WORKLOAD, 300, 2000) == [7] * 5  # the fixes that end at 500 … 1700
 
 
@@ -125,12 +148,12 @@ def test_percentiles_are_of_the_nearest_rank() -> None:
 
 def test_an_outage_is_over_when_no_position_is_late() -> None:
     arrived_ms = list(range(0, 100_000, 100))
-    late = [Position("T", 0.0, 0.0, 60_000 + record, record) for record in range(300, 580)]
-    in_time = [Position("T", 0.0, 0.0, 100 * record + 50, record) for record in range(600, 1000)]
+    late = [Position("T", 0.0, 0.0, 60_000 + record, (0, record)) for record in range(300, 580)]
+    in_time = [Position("T", 0.0, 0.0, 100 * record + 50, (0, record)) for record in range(600, 1000)]
     assert caught_up([*late, *in_time], arrived_ms, 60_000) == pytest.approx(0.579)
     assert caught_up(in_time, arrived_ms, 60_000) == 0.0
     assert caught_up([*late, *in_time[:300]], arrived_ms, 60_000) is None
-    assert caught_up([Position("T", 0.0, 0.0, 102_000, 999)], arrived_ms, 60_000) is None
+    assert caught_up([Position("T", 0.0, 0.0, 102_000, (0, 999))], arrived_ms, 60_000) is None
     assert caught_up([], arrived_ms, 60_000) is None
 
 
