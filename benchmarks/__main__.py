@@ -85,8 +85,7 @@ def _measure(plan: Plan, tools: Path, stopped: threading.Event, repeats: list[Re
     if missing:
         session.say(f"without {', '.join(missing)}: `make peers` sets them up")
     with Platform(session, tools, lambda: next(ports)) as platform:
-        for repeat in Suite(platform, plan, peers).repeats():
-            repeats.append(repeat)  # noqa: PERF402  (what there is when the next one fails is still told)
+        Suite(platform, plan, peers).measure(repeats)
 
 
 def _tell(plan: Plan, repeats: Sequence[Repeat], began: dt.datetime, *, check: bool) -> None:

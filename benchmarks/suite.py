@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from benchmarks import backlog, live, outage, state
@@ -37,18 +37,18 @@ class Suite:
         self._peers = peers
         self._topics: dict[tuple[Workload, int], Topic] = {}
 
-    def repeats(self) -> Iterator[Repeat]:
-        """Measure everything, again and again; each repeat is given as soon as it is done.
+    def measure(self, repeats: list[Repeat]) -> None:
+        """Measure everything, again and again; figures are in ``repeats`` as soon as they are known.
 
         Raises:
             Interrupted: asked to end.
         """
         for number in range(1, self._plan.repeats + 1):
             self._platform.session.say(f"repeat {number} of {self._plan.repeats}")
-            yield self._once()
+            repeats.append(Repeat())
+            self._once(repeats[-1])
 
-    def _once(self) -> Repeat:
-        repeat = Repeat()
+    def _once(self, repeat: Repeat) -> None:
         parts: dict[str, Callable[[Repeat], None]] = {
             "backlog": self._backlog,
             "live": self._live,
@@ -61,7 +61,6 @@ class Suite:
         }
         for part in self._plan.parts:
             parts[part](repeat)
-        return repeat
 
     def _backlog(self, repeat: Repeat) -> None:
         for system in self._there(self._plan.backlog):
