@@ -96,21 +96,19 @@ class Topics:
 
     def _messages(self, name: str, partition: int = 0) -> Iterator[Message]:
         end = self._end(name, partition)
-        if end == 0:
-            return
         consumer = Consumer(self._settings)
         try:
             consumer.assign([TopicPartition(name, partition, 0)])
-            while True:
-                messages = consumer.consume(_BATCH, timeout=_TIMEOUT_S)
+            read = 0
+            while read < end:
+                messages = consumer.consume(min(_BATCH, end - read), timeout=_TIMEOUT_S)  # waits for so many
                 if not messages:
                     raise TopicError(f"{name!r} gave nothing for {_TIMEOUT_S:g} s")
                 for message in messages:
                     if message.error() is not None:
                         raise TopicError(f"{name!r} cannot be read: {message.error()}")
                     yield message
-                    if message.offset() >= end - 1:
-                        return
+                    read = message.offset() + 1
         finally:
             consumer.close()
 
