@@ -16,7 +16,7 @@ from benchmarks.systems import System
 from benchmarks.topics import Position
 from runners.processes import ProcessError
 
-BEHIND_MS = 1000
+BEHIND_MS = 2000
 """A position is late where it came so long after its last reading."""
 _STEADY_S = 15.0
 

@@ -45,7 +45,7 @@ class Plan:
     """Tags and anchors."""
     outage_rate: int = 1_000
     outage_s: float = 60.0
-    outage_limit_s: float = 60.0
+    outage_limit_s: float = 90.0
 
     def of_tags(self, tags: int) -> Workload:
         """Return the backlog with so many tags: of the same size, unless their blinks were too few to tell."""
