@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.document import document
-from benchmarks.plan import FULL, PARTS, SHORT, Plan
+from benchmarks.plan import FULL, PARTS, SHORT, SWEEPS, Plan
 from benchmarks.platform import Platform
 from benchmarks.report import report, verdicts
 from benchmarks.results import Repeat, wrong
@@ -101,7 +101,7 @@ def _tell(plan: Plan, repeats: Sequence[Repeat], began: dt.datetime, *, check: b
 def _plan(told: argparse.Namespace) -> Plan:
     plan = SHORT if told.short or told.check else FULL
     changes: dict[str, Any] = {}
-    for name in ("parts", "repeats", "readings", "rates", "duration_s"):
+    for name in ("parts", "repeats", "readings", "rates", "duration_s", *SWEEPS):
         value = getattr(told, name)
         if value is not None:
             changes[name] = tuple(value) if isinstance(value, list) else value
@@ -136,6 +136,10 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--duration", dest="duration_s", type=_whole, metavar="S", help="seconds that the part live measures each"
     )
+    for sweep in SWEEPS:
+        parser.add_argument(
+            f"--{sweep}", nargs="+", type=_whole, metavar="N", help=f"numbers of {sweep} that its part measures"
+        )
     parser.add_argument(
         "--tools",
         type=Path,

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from benchmarks.systems import OnFlink, OnPrism, Peer, System
 from benchmarks.workload import Workload
 
-PARTS = ("backlog", "live", "tags", "anchors", "partitions", "tasks", "state", "outage")
+SWEEPS = ("tags", "anchors", "partitions", "tasks")
+"""Each a part that measures the backlog with one thing other than usual."""
+PARTS = ("backlog", "live", *SWEEPS, "state", "outage")
 BASE = OnFlink()
 """The pipeline as it is set up by default; it is what the sweeps are made with."""
 LEAN = OnFlink("three", "off")

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from benchmarks import backlog, live, outage, state
 from benchmarks.feed import FeedError, Topic, fill
-from benchmarks.plan import BASE, Plan
+from benchmarks.plan import BASE, SWEEPS, Plan
 from benchmarks.platform import Platform
 from benchmarks.results import Repeat, Swept
 from benchmarks.systems import OnFlink, Peer, System
@@ -52,10 +52,7 @@ class Suite:
         parts: dict[str, Callable[[Repeat], None]] = {
             "backlog": self._backlog,
             "live": self._live,
-            "tags": lambda taken: self._sweep(taken, "tags", self._plan.tags),
-            "anchors": lambda taken: self._sweep(taken, "anchors", self._plan.anchors),
-            "partitions": lambda taken: self._sweep(taken, "partitions", self._plan.partitions),
-            "tasks": lambda taken: self._sweep(taken, "tasks", self._plan.tasks),
+            **{what: functools.partial(self._sweep, what) for what in SWEEPS},
             "state": self._state,
             "outage": self._outage,
         }
@@ -66,7 +63,8 @@ class Suite:
         for system in self._there(self._plan.backlog):
             self._take(repeat.backlog, repeat, f"backlog: {system.name}", self._of_backlog(system, self._plan.usual))
 
-    def _sweep(self, repeat: Repeat, what: str, values: Sequence[int]) -> None:
+    def _sweep(self, what: str, repeat: Repeat) -> None:
+        values: tuple[int, ...] = getattr(self._plan, what)
         for value in values:
             workload, partitions, system = self._plan.usual, 1, BASE
             if what == "tags":

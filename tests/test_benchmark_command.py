@@ -18,23 +18,11 @@ def test_the_short_form(option: str) -> None:
 
 
 def test_options_change_the_plan() -> None:
-    told = [
-        "--parts",
-        "live",
-        "backlog",
-        "--repeats",
-        "5",
-        "--readings",
-        "6000",
-        "--rates",
-        "100",
-        "200",
-        "--duration",
-        "9",
-    ]
+    told = ["--parts", "live", "backlog", "--repeats", "5", "--readings", "6000", "--rates", "100", "200"]
+    told += ["--duration", "9", "--anchors", "8"]
     plan = _plan(_parse([*told, "--systems", "bare loop", LEAN.name]))
     assert (plan.parts, plan.repeats, plan.readings, plan.rates) == (("live", "backlog"), 5, 6000, (100, 200))
-    assert plan.duration_s == 9
+    assert (plan.duration_s, plan.anchors, plan.tags) == (9, (8,), FULL.tags)
     assert plan.backlog == plan.live == (LEAN, BARE_LOOP)
 
 
