@@ -20,7 +20,8 @@ ALL: tuple[System, ...] = (
     *(BASE, OnFlink("round", "off"), OnFlink("three", "on"), LEAN, ON_PRISM),
     *(BARE_LOOP, QUIX, BYTEWAX, ORIGINAL),
 )
-_TAGS = 100
+TAGS = 100
+"""In a backlog, where nothing else is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +56,12 @@ class Plan:
 
     def of_anchors(self, anchors: int) -> Workload:
         """Return the backlog with so many anchors, of the same size."""
-        return Workload(_TAGS, max(self.readings // (_TAGS * anchors), self.blinks_at_least), anchors)
+        return Workload(TAGS, max(self.readings // (TAGS * anchors), self.blinks_at_least), anchors)
 
     @property
     def usual(self) -> Workload:
         """The backlog that all systems are given."""
-        return self.of_tags(_TAGS)
+        return self.of_tags(TAGS)
 
 
 FULL = Plan()

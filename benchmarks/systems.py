@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -179,7 +179,7 @@ class Peer:
     """A program of ours in the way of another kind, in its own environment under ``.tools/peers``."""
 
     folder: str
-    tolerance_m: float = field(default=UNTRACKED_M)
+    tolerance_m: float = UNTRACKED_M
 
     @property
     def name(self) -> str:
