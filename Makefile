@@ -44,6 +44,10 @@ PROMTOOL_VERSION := 0.316.0
 PROMTOOL_STAMP := $(TOOLS)/promtool-$(PROMTOOL_VERSION).stamp
 OPERATOR_STAMP := $(TOOLS)/operator.stamp
 BRIDGE_STAMP := $(BRIDGE)/node_modules/.installed
+# What the benchmark measures beside the pipeline; each in an environment of its own.
+PEERS := bare_loop quix bytewax pyflink
+PEER_STAMPS := $(PEERS:%=$(TOOLS)/peers/%/.installed)
+CONNECTOR_STAMP := $(TOOLS)/peers/connector.stamp
 
 MAVEN = $(MVN) -B -s runners/settings.xml
 PRISM_SOURCE := github.com/apache/beam/sdks/v2/go/cmd/prism@v$(BEAM_VERSION)
@@ -70,18 +74,19 @@ help: ## this list
 	@echo 'run-flink:  the same, and PARALLELISM=2 BACKEND=hashmap|rocksdb SAVEPOINT=path'
 	@echo '            FLINK_MASTER=host:port KAFKA_BOOTSTRAP=host:port KAFKA_OUT_BOOTSTRAP=host:port WORKER_POOL=host:port'
 	@echo '            FLINK_PORT=18081 FLINK_RPC_PORT=16123 METRICS_PORT=19249 WORKER_POOL_PORT=50000'
-	@echo 'faults, scenario, bench-positioning: ARGS="--help" tells'
+	@echo 'faults, scenario, bench, bench-positioning: ARGS="--help" tells'
 	@echo 'test:       ARGS="-k name"'
 
 # --- what it takes -------------------------------------------------------------------------------------------------
 
-.PHONY: venv jars flink prism kubernetes monitoring setup
+.PHONY: venv jars flink prism kubernetes monitoring peers setup
 venv: $(KERNELS_STAMP) ## the virtual environment .venv with the package in it, its solver and filter compiled
 jars: $(JAVA_SIDE_STAMP) $(BROKER_STAMP) ## the Java side of Beam (KafkaIO, Flink runner), and a Kafka broker
 flink: $(FLINK_STAMP) $(REPORTER_STAMP) ## a Flink distribution, with its Prometheus reporter
 prism: $(PRISM_STAMP) ## Prism, Beam's local runner for streaming
 kubernetes: $(HELM_STAMP) $(OPERATOR_STAMP) ## what the chart's tests take: Helm, and the Flink operator's own code
 monitoring: $(PROMTOOL_STAMP) ## what the tests of Prometheus' files take: promtool
+peers: $(PEER_STAMPS) $(CONNECTOR_STAMP) ## what the pipeline is measured beside: a bare loop, Quix Streams, Bytewax, PyFlink
 setup: venv jars flink prism ## all that it takes to run
 
 $(VENV_STAMP): setup.py pyproject.toml constraints.txt $(wildcard proto/*.proto)
@@ -219,9 +224,30 @@ $(BRIDGE_STAMP): $(BRIDGE)/package.json
 	@cd $(BRIDGE) && $(NPM) install --no-package-lock --no-audit --no-fund --loglevel=error
 	@touch $@
 
+# A peer that cannot be had costs itself: the others are measured without it. An old setuptools is what builds PyFlink.
+$(PEER_STAMPS): $(TOOLS)/peers/%/.installed: benchmarks/peers/%/requirements.txt proto/message.proto | $(VENV_STAMP)
+	@mkdir -p $(LOGS) $(TOOLS)/peers/$*/generated
+	@$(call say,peers,setting up $*)
+	@if $(PYTHON) -m venv --clear $(TOOLS)/peers/$*/venv \
+		&& $(TOOLS)/peers/$*/venv/bin/python -m pip install --disable-pip-version-check --progress-bar off \
+			-r benchmarks/peers/$*/requirements.txt >$(LOGS)/peer-$*.log 2>&1 \
+		&& $(TOOLS)/peers/$*/venv/bin/python -m grpc_tools.protoc --proto_path=proto \
+			--python_out=$(TOOLS)/peers/$*/generated proto/message.proto >>$(LOGS)/peer-$*.log 2>&1; \
+	then touch $@; $(call say,peers,$* is there); \
+	else rm -rf $(TOOLS)/peers/$*/venv; $(call say,peers,$* cannot be had here: $(LOGS)/peer-$*.log tells why); fi
+
+# After the others: two Mavens at once may spoil the files that both of them fetch.
+$(CONNECTOR_STAMP): benchmarks/peers/pyflink/pom.xml runners/settings.xml | $(REPORTER_STAMP)
+	$(call need_java,connector)
+	@$(call say,peers,fetching the Kafka connector of PyFlink)
+	@rm -rf $(TOOLS)/peers/pyflink/jars
+	@$(MAVEN) -f benchmarks/peers/pyflink/pom.xml '-Dconnector.jars=$(CURDIR)/$(TOOLS)/peers/pyflink/jars' package 2>&1 \
+		| $(call counted,connector,Downloaded from,files fetched) || $(call see_log,connector)
+	@touch $@
+
 # --- what to do with it --------------------------------------------------------------------------------------------
 
-.PHONY: run-direct run-flink faults scenario test bench-positioning lint
+.PHONY: run-direct run-flink faults scenario test bench bench-check bench-positioning lint
 run-direct: venv jars prism ## Kafka, simulator, pipeline and a live table; until Ctrl-C or for DURATION seconds
 	@exec $(VENV_PYTHON) -m runners.direct $(ARGS)
 
@@ -237,6 +263,12 @@ scenario: venv jars flink ## a day in the life of a site in minutes: every event
 test: setup kubernetes monitoring $(BRIDGE_STAMP) | $(filter lint,$(MAKECMDGOALS)) ## all tests, those on real Kafka too
 	@$(VENV_PYTHON) -m pytest $(ARGS)
 
+bench: setup peers ## the pipeline beside a bare loop and its peers, on real Kafka (hours; ARGS=--short: minutes)
+	@exec $(VENV_PYTHON) -m benchmarks $(ARGS)
+
+bench-check: setup peers ## before a release: a short run of it, held to thresholds (minutes)
+	@exec $(VENV_PYTHON) -m benchmarks --check $(ARGS)
+
 bench-positioning: venv ## how long grouping, solving and tracking take a reading, on one core
 	@exec $(VENV_PYTHON) -m benchmarks.positioning $(ARGS)
 
@@ -247,7 +279,7 @@ lint: $(VENV_STAMP) ## ruff and mypy
 
 .PHONY: clean distclean
 clean: ## remove what building and testing leave behind
-	@rm -rf build dist *.egg-info runners/*/target .pytest_cache .mypy_cache .ruff_cache .hypothesis $(TOOLS)/run-* $(TOOLS)/faults $(TOOLS)/scenario $(TOOLS)/flink-state $(KERNELS_STAMP)
+	@rm -rf build dist *.egg-info runners/*/target .pytest_cache .mypy_cache .ruff_cache .hypothesis $(TOOLS)/run-* $(TOOLS)/faults $(TOOLS)/scenario $(TOOLS)/bench $(TOOLS)/flink-state $(KERNELS_STAMP)
 	@find . -path ./$(VENV) -prune -o -path ./$(BRIDGE)/node_modules -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## remove the virtual environment and all tools as well

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.readings import ring_site, walk_readings
+from benchmarks.spread import Spread
 from pipeline.model import Group
 from pipeline.positioning.rounds import GroupingSettings, Rounds
 from pipeline.positioning.solve import solve
@@ -48,19 +49,6 @@ examples:
   python -m benchmarks.positioning
   python -m benchmarks.positioning --anchors 8 --repeats 15 --json before.json
 """
-
-
-class Spread(NamedTuple):
-    """What repeats gave: the middle, the lowest and the highest."""
-
-    median: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
-        """Return the spread of one value or more."""
-        return cls(statistics.median(values), min(values), max(values))
 
 
 class Taken(NamedTuple):

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.positioning import PARTS, REFERENCE, Spread, main, three_circles
+from benchmarks.positioning import PARTS, REFERENCE, main, three_circles
 from benchmarks.readings import ring_site, walk_readings
+from benchmarks.spread import Spread
 
 
 def test_it_measures_every_part_for_every_number_of_anchors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,13 @@ ROOT = Path(__file__).parent.parent
 
 HOUSES = ("pipeline", "runners", "benchmarks")
 
+# What measures one thing on the benchmark's platform, and all that do.
+PART = {
+    *("benchmarks.feed", "benchmarks.figures", "benchmarks.platform", "benchmarks.systems", "benchmarks.workload"),
+    *("flink_rest", "runners.processes"),
+}
+MEASURED = {f"benchmarks.{part}" for part in ("backlog", "live", "state", "outage")}
+
 # What each room may import of ours. A room is a folder, or a file at the top, of a house.
 MAY_IMPORT = {
     "__init__": set(),
@@ -95,8 +102,41 @@ MAY_IMPORT = {
         *("flink_rest", "model", "events", "site", "tag_identity", "simulation"),
     },
     "benchmarks.__init__": set(),
+    "benchmarks.spread": set(),
     "benchmarks.readings": {"model", "site"},
-    "benchmarks.positioning": {"benchmarks.readings", "model", "site", "positioning", "transforms"},
+    "benchmarks.positioning": {
+        *("benchmarks.readings", "benchmarks.spread", "model", "site", "positioning", "transforms"),
+    },
+    "benchmarks.workload": set(),
+    "benchmarks.feed": {"benchmarks.workload"},
+    "benchmarks.topics": set(),
+    "benchmarks.memory": set(),
+    "benchmarks.peers": set(),
+    "benchmarks.figures": {"benchmarks.topics", "benchmarks.workload"},
+    "benchmarks.systems": {
+        *("benchmarks.figures", "flink_rest"),
+        *("runners.processes", "runners.session", "runners.direct", "runners.flink"),
+    },
+    "benchmarks.platform": {
+        *("benchmarks.feed", "benchmarks.memory", "benchmarks.systems", "benchmarks.topics", "benchmarks.workload"),
+        *("flink_rest", "runners.processes", "runners.session", "runners.direct"),
+    },
+    **{f"benchmarks.{part}": PART for part in ("backlog", "live", "state")},
+    "benchmarks.outage": {*PART, "benchmarks.live", "benchmarks.topics"},
+    "benchmarks.plan": {"benchmarks.systems", "benchmarks.workload"},
+    "benchmarks.results": {"benchmarks.spread", *MEASURED},
+    "benchmarks.suite": {
+        *("benchmarks.feed", "benchmarks.plan", "benchmarks.platform", "benchmarks.results", "benchmarks.systems"),
+        *("benchmarks.topics", "benchmarks.workload", "flink_rest", "runners.processes", *MEASURED),
+    },
+    "benchmarks.thresholds": {"benchmarks.plan", "benchmarks.results", "benchmarks.spread"},
+    "benchmarks.report": {"benchmarks.plan", "benchmarks.results", "benchmarks.spread", "benchmarks.thresholds"},
+    "benchmarks.document": {"benchmarks.plan", "benchmarks.results", "benchmarks.thresholds"},
+    "benchmarks.__main__": {
+        *("benchmarks.document", "benchmarks.plan", "benchmarks.platform", "benchmarks.report", "benchmarks.results"),
+        *("benchmarks.suite", "benchmarks.systems", "benchmarks.thresholds"),
+        *("runners.processes", "runners.session", "runners.trial"),
+    },
 }
 
 

@@ -1,0 +1,93 @@
+"""Latency, start-up and memory: readings come at a steady rate, as on a site, and are taken as they come."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+from benchmarks.feed import Stream
+from benchmarks.figures import Correctness, Latency, compare, latencies_ms, latency
+from benchmarks.platform import START_TIMEOUT_S, Platform, Run
+from benchmarks.systems import System
+from benchmarks.workload import Workload
+
+ANCHORS = 3
+_BEHIND_S = 1.0
+"""A system is in step while it owes the positions of no more than so long."""
+_CATCH_UP_S = 60.0
+_SETTLE_S = 10.0
+_END_S = 10.0
+_LOOK_S = 0.25
+
+
+class Live(NamedTuple):
+    """What one run at a steady rate gave."""
+
+    system: str
+    rate: int
+    latency: Latency | None
+    """None where the system could not keep up."""
+    start_s: float
+    memory_mb: float
+    correct: Correctness
+
+
+def at_rate(rate: int, at_most_s: float) -> Workload:
+    """Return so many readings a second, of tags that blink once a second, for so long."""
+    return Workload(max(rate // ANCHORS, 1), round(at_most_s), ANCHORS)
+
+
+def measure(platform: Platform, system: System, rate: int, duration_s: float) -> Live:
+    """Let a system take so many readings a second; once it is in step, measure for so long.
+
+    Raises:
+        ProcessError: it died or gave nothing.
+        FeedError: Kafka did not take the readings.
+    """
+    workload = at_rate(rate, START_TIMEOUT_S + _CATCH_UP_S + _SETTLE_S + duration_s)
+    topic = platform.input("live")
+    with platform.run(system, topic, workload) as run:
+        with Stream(topic, workload) as stream:
+            run.await_first()
+            in_step = wait_in_step(run, stream, workload)
+            if in_step:
+                wait(run, _SETTLE_S)
+                platform.session.say(f"  {system.name} at {rate:,} readings/s: for {duration_s:g} s")
+                from_ms = time.time_ns() // 1_000_000
+                wait(run, duration_s)
+                to_ms = time.time_ns() // 1_000_000
+        fixes = stream.sent // workload.anchors
+        whole = in_step and run.await_positions(fixes, _END_S, system.name)
+        memory_mb = run.memory_mb()
+    positions = platform.topics.positions(run.wires.positions)
+    correct = compare(positions, workload, system.tolerance_m, fixes if whole else 0)
+    late_ms: list[int] = []
+    if whole:
+        late_ms = latencies_ms(positions, platform.topics.appended_ms(topic.name)[0], workload, from_ms, to_ms)
+    return Live(
+        system.name,
+        rate,
+        latency(late_ms) if late_ms else None,
+        (positions[0].appended_ms - run.submitted_ms) / 1e3,
+        memory_mb,
+        correct,
+    )
+
+
+def wait_in_step(run: Run, stream: Stream, workload: Workload) -> bool:
+    """Wait until a system has taken what gathered while it started; return whether it has in time."""
+    owed = _BEHIND_S * 1e6 / workload.interval_us * workload.tags
+    end_s = time.monotonic() + _CATCH_UP_S
+    while stream.sent / workload.anchors - run.count() > owed:
+        if time.monotonic() > end_s:
+            return False
+        wait(run, _LOOK_S)
+    return True
+
+
+def wait(run: Run, seconds: float) -> None:
+    """Let time pass, as long as there is use in it."""
+    end_s = time.monotonic() + seconds
+    while (left_s := end_s - time.monotonic()) > 0.0:
+        run.place.check()
+        time.sleep(min(left_s, _LOOK_S))

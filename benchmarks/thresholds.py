@@ -1,0 +1,69 @@
+"""What a release has to keep: how the pipeline compares with others in the same run, and what its state takes.
+
+Figures that depend on the machine, such as latencies, are told elsewhere and held to nothing here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from benchmarks.plan import BARE_LOOP, BASE, LEAN, ORIGINAL, QUIX, TAGS
+from benchmarks.results import Repeat, ratio
+from benchmarks.spread import Spread
+
+MANY_TAGS = 100_000
+STATE_ANCHORS = 8
+
+
+class Threshold(NamedTuple):
+    """A figure, and what it has to be; at the most where ``least`` is false."""
+
+    name: str
+    bound: float
+    of: Callable[[Sequence[Repeat]], Spread | None]
+    least: bool = True
+
+
+class Verdict(NamedTuple):
+    """What came of one threshold."""
+
+    name: str
+    found: Spread | None
+    bound: float
+    least: bool
+
+    @property
+    def holds(self) -> bool:
+        """Whether the median is within the bound; what was not measured does not hold."""
+        if self.found is None:
+            return False
+        return self.found.median >= self.bound if self.least else self.found.median <= self.bound
+
+
+def judge(repeats: Sequence[Repeat]) -> list[Verdict]:
+    """Hold what was measured against all thresholds."""
+    return [Verdict(one.name, one.of(repeats), one.bound, one.least) for one in THRESHOLDS]
+
+
+def _to(system: str, other: str) -> Callable[[Sequence[Repeat]], Spread | None]:
+    return lambda repeats: ratio(repeats, lambda repeat: repeat.rate(system), lambda repeat: repeat.rate(other))
+
+
+def _many_tags(repeats: Sequence[Repeat]) -> Spread | None:
+    return ratio(repeats, lambda repeat: repeat.swept_rate("tags", MANY_TAGS), lambda repeat: repeat.rate(BASE.name))
+
+
+def _state(repeats: Sequence[Repeat]) -> Spread | None:
+    sizes = [one.bytes_a_tag for repeat in repeats for one in repeat.state if one.anchors == STATE_ANCHORS]
+    return Spread.of(sizes) if sizes else None
+
+
+THRESHOLDS = (
+    Threshold(f"{BASE.name} / {BARE_LOOP.name}", 0.30, _to(BASE.name, BARE_LOOP.name)),
+    Threshold(f"{LEAN.name} / {BARE_LOOP.name}", 0.45, _to(LEAN.name, BARE_LOOP.name)),
+    Threshold(f"{LEAN.name} / {QUIX.name}", 1.5, _to(LEAN.name, QUIX.name)),
+    Threshold(f"{LEAN.name} / {ORIGINAL.name}", 40.0, _to(LEAN.name, ORIGINAL.name)),
+    Threshold(f"{MANY_TAGS:,} tags / {TAGS} tags", 0.5, _many_tags),
+    Threshold(f"state, bytes a tag with {STATE_ANCHORS} anchors", 2048.0, _state, least=False),
+)
