@@ -66,7 +66,7 @@ def _send(state: Any) -> Any:
 def told_metrics(processor: Any) -> list[Any]:
     """Return what a bundle's stages have counted. Beam adds times and element counts of each of its steps.
 
-    Nobody reads those (the stages count what comes in and goes out themselves), and they were most of what a bundle tells.
+    Nobody reads those, for the stages count what comes in and goes out; they were most of what a bundle tells.
     """
     found: dict[Any, Any] = {}
     for transform_id, operation in processor.ops.items():
