@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -81,10 +81,6 @@ class Track:
     def is_forgotten(self, readings: Sequence[Reading], tag_expiry_us: int) -> bool:
         """Whether the tag had been silent for so long before readings that nothing of it is to be kept."""
         return max(reading.kafka_time_us for reading in readings) >= self.clock_us + tag_expiry_us
-
-    def copy(self) -> Track:
-        """Return a track that changes on its own."""
-        return replace(self, state=State(*(part.copy() for part in self.state)), anchors=list(self.anchors))
 
     def slots(self, anchors: Sequence[str], sigmas_m: Mapping[str, float]) -> list[int]:
         """Return where the biases of a group's anchors stand in the state, after making room for new ones.

@@ -84,11 +84,20 @@ class TrackFn(SiteFn):
         for tag, groups in by_tag(element[1]).items():
             self._metrics.add("in", len(groups))
             track = track_state.from_bytes(states.get(tag))
-            for solved in groups:
-                for part in parted(solved, self._site):
-                    if part is not None:
-                        track, outcome = self._take(track, part)
-                        yield from self._counted(outcome)
+            taken: list[Solved] = []
+            for part in (part for solved in groups for part in parted(solved, self._site) if part is not None):
+                try:
+                    track, outcome = self._take(track, part)
+                except Exception as error:
+                    if self._strict:
+                        raise
+                    _LOG.exception("a group of tag %s could not be tracked", tag)
+                    self._metrics.internal_error()
+                    track = self._rebuilt(states.get(tag), taken)
+                    outcome = refused(part, Reason.INTERNAL_ERROR, Stage.TRACK, repr(error))
+                else:
+                    taken.append(part)
+                yield from self._counted(outcome)
             if track is None:
                 states.forget(tag)
             else:
@@ -111,15 +120,14 @@ class TrackFn(SiteFn):
     def _take(self, track: Track | None, solved: Solved) -> tuple[Track | None, Outcome]:
         if track is not None and track.is_forgotten(solved.readings, self._memory.tag_expiry_us):
             track = None
-        before = None if track is None else track.copy()
-        try:
-            return self._tracker.take(track, solved)
-        except Exception as error:
-            if self._strict:
-                raise
-            _LOG.exception("a group of tag %s could not be tracked", solved.tag)
-            self._metrics.internal_error()
-            return before, refused(solved, Reason.INTERNAL_ERROR, Stage.TRACK, repr(error))
+        return self._tracker.take(track, solved)
+
+    def _rebuilt(self, state: bytes, taken: list[Solved]) -> Track | None:
+        """Return the track as it was before a group that failed half-way: taking the others again gives the same."""
+        track = track_state.from_bytes(state)
+        for solved in taken:
+            track, _ = self._take(track, solved)
+        return track
 
     def _counted(self, outcome: Outcome) -> Iterator[Any]:
         if isinstance(outcome, Position):
