@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from typing import NamedTuple
 
 from benchmarks.feed import Topic
-from benchmarks.figures import Correctness, compare, readings_per_s
+from benchmarks.figures import Correctness, compare, due, readings_per_s
 from benchmarks.platform import Platform
 from benchmarks.systems import System
 from benchmarks.workload import Workload
@@ -34,7 +35,8 @@ def measure(platform: Platform, system: System, topic: Topic, workload: Workload
     """
     with platform.run(system, topic, workload) as run:
         run.await_first()
-        complete = run.await_positions(workload.fixes, limit_s, system.name)
+        run.await_positions(workload.fixes, limit_s, system.name)
+        until_ms = time.time_ns() // 1_000_000
         memory_mb = run.memory_mb()
     positions = platform.topics.positions(run.wires.positions)
     appended_ms = [position.appended_ms for position in positions]
@@ -46,5 +48,5 @@ def measure(platform: Platform, system: System, topic: Topic, workload: Workload
         len(positions) * per_position / took_s,
         (appended_ms[0] - run.submitted_ms) / 1e3,
         memory_mb,
-        compare(positions, workload, system.tolerance_m, workload.fixes if complete else 0, topic.partitions),
+        compare(positions, workload, system.tolerance_m, due(positions, workload.fixes, until_ms), topic.partitions),
     )

@@ -21,7 +21,7 @@ _FLUSH_S = 60.0
 
 
 class FeedError(RuntimeError):
-    """Kafka did not take the readings."""
+    """The readings did not reach Kafka, or not as fast as they should."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +94,10 @@ class Stream:
         begin_us, began_s = time.time_ns() // 1000, time.monotonic()
         for blink in range(workload.blinks):
             for tag, value in workload.records(blink, begin_us + blink * workload.interval_us):
-                while self.sent * each_s > time.monotonic() - began_s:
-                    if self._done.wait(_TICK_S):
-                        return
+                while self.sent * each_s > time.monotonic() - began_s and not self._done.is_set():
+                    self._done.wait(_TICK_S)
+                if self._done.is_set():
+                    return
                 yield tag, value
 
 

@@ -15,6 +15,9 @@ UNTRACKED_M, TRACKED_M = 0.001, 0.25
 FROM, TO = 0.10, 0.95
 """The share of the positions between which a rate is taken: the start and the last few are another story."""
 PERCENTILES = (50.0, 99.0, 99.9)
+FIXES_FOR_P999 = 1000
+STILL_MS = 5_000
+"""A system that gave a position so lately is still at work; one that did not will give no more."""
 
 
 class Correctness(NamedTuple):
@@ -40,9 +43,19 @@ class Latency(NamedTuple):
 
     p50: float
     p99: float
-    p999: float
+    p999: float | None
+    """None where fixes are so few that it would be the worst of them."""
     worst: float
     fixes: int
+
+
+def due(positions: Sequence[Position], fixes: int, until_ms: int) -> int:
+    """Return how many positions there have to be of so many fixes, where they were waited for until a time.
+
+    A system that had not given them all, but was still at work, is slow, and owes none; any other has lost the rest.
+    """
+    is_slow = len(positions) < fixes and bool(positions) and until_ms - positions[-1].appended_ms < STILL_MS
+    return 0 if is_slow else fixes
 
 
 def compare(
@@ -125,7 +138,7 @@ def latency(late_ms: Sequence[int]) -> Latency:
         raise ValueError("no positions, so no latency")
     ordered = sorted(late_ms)
     p50, p99, p999 = (percentile(ordered, share) for share in PERCENTILES)
-    return Latency(p50, p99, p999, ordered[-1], len(ordered))
+    return Latency(p50, p99, p999 if len(ordered) >= FIXES_FOR_P999 else None, ordered[-1], len(ordered))
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:

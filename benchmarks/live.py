@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from benchmarks.feed import Stream
-from benchmarks.figures import Correctness, Latency, compare, latencies_ms, latency
+from benchmarks.feed import FeedError, Stream
+from benchmarks.figures import Correctness, Latency, compare, due, latencies_ms, latency
 from benchmarks.platform import START_TIMEOUT_S, Platform, Run
 from benchmarks.systems import System
 from benchmarks.workload import Workload
@@ -18,6 +19,8 @@ _CATCH_UP_S = 60.0
 _SETTLE_S = 10.0
 _END_S = 10.0
 _LOOK_S = 0.25
+_AT_LEAST = 0.95
+"""The share of a rate that has to reach Kafka, for a latency to be one at that rate."""
 
 
 class Live(NamedTuple):
@@ -42,7 +45,7 @@ def measure(platform: Platform, system: System, rate: int, duration_s: float) ->
 
     Raises:
         ProcessError: it died or gave nothing.
-        FeedError: Kafka did not take the readings.
+        FeedError: the readings did not come at that rate.
     """
     workload = at_rate(rate, START_TIMEOUT_S + _CATCH_UP_S + _SETTLE_S + duration_s)
     topic = platform.input("live")
@@ -57,21 +60,36 @@ def measure(platform: Platform, system: System, rate: int, duration_s: float) ->
                 wait(run, duration_s)
                 to_ms = time.time_ns() // 1_000_000
         fixes = stream.sent // workload.anchors
-        whole = in_step and run.await_positions(fixes, _END_S, system.name)
+        if in_step:
+            run.await_positions(fixes, _END_S, system.name)
+        until_ms = time.time_ns() // 1_000_000
         memory_mb = run.memory_mb()
     positions = platform.topics.positions(run.wires.positions)
-    correct = compare(positions, workload, system.tolerance_m, fixes if whole else 0)
+    owed = due(positions, fixes, until_ms)
     late_ms: list[int] = []
-    if whole:
-        late_ms = latencies_ms(positions, platform.topics.appended_ms(topic.name)[0], workload, from_ms, to_ms)
+    if in_step and owed:
+        arrived_ms = platform.topics.appended_ms(topic.name)
+        require_rate(arrived_ms, rate, from_ms, to_ms)
+        late_ms = latencies_ms(positions, arrived_ms, workload, from_ms, to_ms)
     return Live(
         system.name,
         rate,
         latency(late_ms) if late_ms else None,
         (positions[0].appended_ms - run.submitted_ms) / 1e3,
         memory_mb,
-        correct,
+        compare(positions, workload, system.tolerance_m, owed),
     )
+
+
+def require_rate(arrived_ms: Sequence[int], rate: int, from_ms: int, to_ms: int) -> None:
+    """Raise where fewer readings a second reached Kafka within a time: the machine has no room for the feed.
+
+    Raises:
+        FeedError: with the rate at which they came.
+    """
+    came = sum(from_ms <= at_ms < to_ms for at_ms in arrived_ms) / (to_ms - from_ms) * 1e3
+    if came < rate * _AT_LEAST:
+        raise FeedError(f"readings came at {came:,.0f} a second instead of {rate:,}")
 
 
 def wait_in_step(run: Run, stream: Stream, workload: Workload) -> bool:

@@ -28,7 +28,7 @@ class Outage(NamedTuple):
     rate: int
     outage_s: float
     caught_up_s: float | None
-    """From the end of the outage to the last position that was late; None where they still were in the end."""
+    """From the end of the outage to the last late position; None where they were late in the end, or one never came."""
 
 
 def measure(platform: Platform, system: System, rate: int, outage_s: float, limit_s: float) -> Outage:
@@ -47,27 +47,33 @@ def measure(platform: Platform, system: System, rate: int, outage_s: float, limi
         wait(run, _STEADY_S)
         platform.session.say(f"  {system.name}: stands still for {outage_s:g} s")
         with _frozen(run):
-            time.sleep(outage_s)
+            wait(run, outage_s)
         began_ms = time.time_ns() // 1_000_000
         platform.session.say(f"  {system.name}: goes on")
         wait(run, limit_s)
-    arrived_ms = platform.topics.appended_ms(topic.name)[0]
-    caught_up_s = caught_up(platform.topics.positions(run.wires.positions), arrived_ms, began_ms)
-    return Outage(system.name, rate, outage_s, caught_up_s)
+    arrived_ms = platform.topics.appended_ms(topic.name)
+    positions = platform.topics.positions(run.wires.positions)
+    return Outage(system.name, rate, outage_s, caught_up(positions, arrived_ms, workload.anchors, began_ms))
 
 
-def caught_up(positions: Sequence[Position], arrived_ms: Sequence[int], began_ms: int) -> float | None:
-    """Return how long after a time positions were still late (s); None where they were in the end, or where none came.
+def caught_up(positions: Sequence[Position], arrived_ms: Sequence[int], anchors: int, began_ms: int) -> float | None:
+    """Return how long after a time positions were still late (s); None where they were in the end, or one never came.
 
-    ``arrived_ms`` are the times of all readings.
+    ``arrived_ms`` are the times of all readings, of which so many make a fix. What was sent again is not late again.
     """
-    named = [(position.appended_ms, position.newest[1]) for position in positions if position.newest is not None]
-    late_ms = [at_ms for at_ms, newest in named if at_ms - arrived_ms[newest] >= BEHIND_MS]
-    newest = max((newest for _, newest in named), default=-1)
+    came_ms: dict[int, int] = {}
+    for position in positions:
+        if position.newest is not None:
+            came_ms.setdefault(position.newest[1] // anchors, position.appended_ms)
     end_ms = arrived_ms[-1] - BEHIND_MS
-    if newest < 0 or arrived_ms[newest] < end_ms or max(late_ms, default=0) > end_ms:
-        return None
-    return max((max(late_ms, default=began_ms) - began_ms) / 1e3, 0.0)
+    latest_ms = began_ms
+    for fix, read_ms in enumerate(arrived_ms[anchors - 1 :: anchors]):
+        at_ms = came_ms.get(fix)
+        if at_ms is None and read_ms <= end_ms:
+            return None
+        if at_ms is not None and at_ms - read_ms >= BEHIND_MS:
+            latest_ms = max(latest_ms, at_ms)
+    return None if latest_ms > end_ms else (latest_ms - began_ms) / 1e3
 
 
 @contextlib.contextmanager
@@ -80,4 +86,5 @@ def _frozen(run: Run) -> Iterator[None]:
         yield
     finally:
         for group in groups:
-            os.killpg(group, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):  # it died meanwhile; the others are let go on
+                os.killpg(group, signal.SIGCONT)

@@ -98,17 +98,19 @@ class Platform:
             self._broker.format()
             self.session.children.start(self._broker.child)
             self._broker.wait_ready(self.session.check)
+            self.topics = Topics(self._broker.bootstrap_servers)
         except BaseException:
             self.session.children.__exit__(None, None, None)
             raise
-        self.topics = Topics(self._broker.bootstrap_servers)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.topics.close()
-        self.session.children.__exit__(kind, error, trace)
+        try:
+            self.topics.close()
+        finally:
+            self.session.children.__exit__(kind, error, trace)
 
     def input(self, name: str, partitions: int = 1, *, lasts: bool = False) -> Topic:
         """Create a topic for readings, with a name of its own; it goes after one run, unless it ``lasts``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
@@ -51,15 +52,21 @@ def _live(repeats: Sequence[Repeat]) -> Iterator[str]:
     keys = _unique((one.system, one.rate) for repeat in repeats for one in repeat.live)
     if not keys:
         return
-    yield f"live{'':26}{'readings/s':>12}{'p50 ms':>10}{'p99 ms':>10}{'p99.9 ms':>10}{'start s':>10}{'MB':>8}"
+    yield (
+        f"live{'':26}{'readings/s':>12}{'p50 ms':>9}{'low':>8}{'high':>8}{'p99 ms':>9}{'low':>8}{'high':>8}"
+        f"{'p99.9 ms':>10}{'start s':>9}{'MB':>8}"
+    )
     for name, rate in keys:
         mine = [one for repeat in repeats for one in repeat.live if (one.system, one.rate) == (name, rate)]
         told = [one.latency for one in mine if one.latency is not None]
-        quantiles = [Spread.of([late[place] for late in told]).median for place in range(3)] if told else []
-        latency = "".join(f"{value:10,.0f}" for value in quantiles) or f"{'cannot keep up':>30}"
+        latency = f"kept up {len(told)} of {len(mine)} times"
+        if len(told) == len(mine):
+            worse = [one.p999 for one in told if one.p999 is not None]
+            latency = _of_ms([one.p50 for one in told]) + _of_ms([one.p99 for one in told])
+            latency += f"{statistics.median(worse):10,.0f}" if worse else f"{_NONE:>10}"
         start = Spread.of([one.start_s for one in mine]).median
         memory = Spread.of([one.memory_mb for one in mine]).median
-        yield f"{name:30}{rate:12,}{latency}{start:10.1f}{memory:8,.0f}"
+        yield f"{name:30}{rate:12,}{latency:>60}{start:9.1f}{memory:8,.0f}"
 
 
 def _swept(repeats: Sequence[Repeat]) -> Iterator[str]:
@@ -101,6 +108,11 @@ def _wrong(repeats: Sequence[Repeat]) -> Iterator[str]:
     if lines:
         yield "not correct, or failed"
         yield from lines
+
+
+def _of_ms(values: Sequence[float]) -> str:
+    spread = Spread.of(values)
+    return f"{spread.median:9,.0f}{spread.low:8,.0f}{spread.high:8,.0f}"
 
 
 def _ratios(found: Spread | None) -> str:

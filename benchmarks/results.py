@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -37,6 +37,10 @@ class Repeat:
         """Return what a system made of the backlog (readings/s); None where that is not known."""
         return next((one.readings_per_s for one in self.backlog if one.system == system), None)
 
+    def at_rate(self, system: str, rate: int) -> Live | None:
+        """Return what a system made of a steady rate; None where that was not measured."""
+        return next((one for one in self.live if (one.system, one.rate) == (system, rate)), None)
+
     def swept_rate(self, what: str, value: int) -> float | None:
         """Return what was made of a backlog with one thing other than usual (readings/s)."""
         found = (one.backlog.readings_per_s for one in self.swept if (one.what, one.value) == (what, value))
@@ -56,7 +60,19 @@ def wrong(repeats: Iterable[Repeat]) -> list[str]:
     """Return what was not correct, and what failed, a line each."""
     lines = []
     for number, repeat in enumerate(repeats, 1):
-        measured: list[Backlog | Live] = [*repeat.backlog, *repeat.live, *(one.backlog for one in repeat.swept)]
-        lines += [f"repeat {number}: {one.system}: {one.correct}" for one in measured if not one.correct.holds]
-        lines += [f"repeat {number}: {text}" for text in repeat.failed]
+        lines += [f"repeat {number}: {text}" for text in (*_incorrect(repeat), *repeat.failed)]
     return lines
+
+
+def _incorrect(repeat: Repeat) -> Iterator[str]:
+    checked = (
+        *((f"backlog: {one.system}", one.correct) for one in repeat.backlog),
+        *((f"live: {one.system} at {one.rate:,} readings/s", one.correct) for one in repeat.live),
+        *((f"backlog: {one.value:,} {one.what}", one.backlog.correct) for one in repeat.swept),
+    )
+    for what, correct in checked:
+        if not correct.holds:
+            yield f"{what}: {correct}"
+    for one in repeat.outage:
+        if one.caught_up_s is None:
+            yield f"outage: {one.system}: late to the end, or positions never came"

@@ -39,7 +39,8 @@ def measure(platform: Platform, system: System, tags: int, anchors: int) -> Stat
         if run.flink is None:
             raise ProcessError(f"{system.name} runs on no Flink, and makes no checkpoints")
         run.await_first()
-        run.await_positions(workload.fixes, _LIMIT_S, system.name)
+        if not run.await_positions(workload.fixes, _LIMIT_S, system.name):
+            raise ProcessError(f"{system.name}: not all of {workload.fixes:,} positions within {_LIMIT_S:g} s")
         size = _checkpoint_bytes(run, run.flink)
     return State(system.name, tags, anchors, size / tags)
 

@@ -85,7 +85,9 @@ class Suite:
             for system in self._there(self._plan.live):
                 known = repeat.rate(system.name)
                 if known is not None and known < rate * _HEADROOM:
-                    self._platform.session.say(f"live: {system.name} cannot keep up with {rate:,} readings/s")
+                    self._platform.session.say(
+                        f"live: {system.name} is not tried at {rate:,} readings/s: too slow a backlog"
+                    )
                     continue
                 self._take(repeat.live, repeat, f"live: {system.name} at {rate:,} readings/s", self._at(system, rate))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import TimeoutError  # noqa: A004  (of its own in Python 3.10)
 from typing import NamedTuple
 
 import orjson
@@ -32,7 +33,7 @@ class TopicError(RuntimeError):
 
 
 class Topics:
-    """Reads topics of one broker, from their beginning to where they end when asked."""
+    """Reads topics of one broker that have one partition, from their beginning to where they end when asked."""
 
     def __init__(self, bootstrap_servers: str) -> None:
         self._settings: dict[str, str | int | bool] = {
@@ -53,12 +54,18 @@ class Topics:
     def delete(self, names: Sequence[str]) -> None:
         """Let go of topics, for the disk's sake; where that fails they stay."""
         for done in self._admin.delete_topics(list(names)).values() if names else ():
-            with contextlib.suppress(KafkaException):
+            with contextlib.suppress(KafkaException, TimeoutError):
                 done.result(_TIMEOUT_S)
 
-    def length(self, name: str, partitions: int = 1) -> int:
-        """Return how many records a topic has taken."""
-        return sum(self._end(name, partition) for partition in range(partitions))
+    def length(self, name: str) -> int:
+        """Return how many records a topic has taken. One just created may not be known yet everywhere: that passes."""
+        try:
+            for attempt in _attempts():
+                with attempt:
+                    _, end = self._looking.get_watermark_offsets(TopicPartition(name, 0), _TIMEOUT_S, cached=False)
+        except KafkaException as error:
+            raise TopicError(f"the end of {name!r} cannot be found: {error}") from error
+        return int(end)
 
     def positions(self, name: str) -> list[Position]:
         """Return all positions, in order.
@@ -71,34 +78,22 @@ class Topics:
             try:
                 told = orjson.loads(message.value() or b"")
                 newest = max(map(tuple, told.get("records", ())), default=None)
-                positions.append(Position(told["tagid"], told["x"], told["y"], _appended_ms(message), newest))
+                positions.append(
+                    Position(told["tagid"], float(told["x"]), float(told["y"]), _appended_ms(message), newest)
+                )
             except (ValueError, KeyError, TypeError) as error:
                 raise TopicError(f"{name!r} holds {message.value()!r}, which is no position: {error}") from error
         return positions
 
-    def appended_ms(self, name: str, partitions: int = 1) -> list[list[int]]:
-        """Return when each record was appended, a list a partition."""
-        return [
-            [_appended_ms(message) for message in self._messages(name, partition)] for partition in range(partitions)
-        ]
+    def appended_ms(self, name: str) -> list[int]:
+        """Return when each record was appended, in order."""
+        return [_appended_ms(message) for message in self._messages(name)]
 
-    def _end(self, name: str, partition: int) -> int:
-        """Return where a partition ends. One just created may not be known yet everywhere: that passes."""
-        try:
-            for attempt in _attempts():
-                with attempt:
-                    _, end = self._looking.get_watermark_offsets(
-                        TopicPartition(name, partition), _TIMEOUT_S, cached=False
-                    )
-        except KafkaException as error:
-            raise TopicError(f"the end of {name!r} cannot be found: {error}") from error
-        return int(end)
-
-    def _messages(self, name: str, partition: int = 0) -> Iterator[Message]:
-        end = self._end(name, partition)
+    def _messages(self, name: str) -> Iterator[Message]:
+        end = self.length(name)
         consumer = Consumer(self._settings)
         try:
-            consumer.assign([TopicPartition(name, partition, 0)])
+            consumer.assign([TopicPartition(name, 0, 0)])
             read = 0
             while read < end:
                 messages = consumer.consume(min(_BATCH, end - read), timeout=_TIMEOUT_S)  # waits for so many

@@ -15,7 +15,7 @@ from pipeline.settings import KafkaSettings
 from pipeline.wire.kafka_records import unpack_records
 
 ExpansionService: TypeAlias = str | JavaJarExpansionService
-"""Beam's Java expansion service: the address of one that runs, or a jar to run one from."""
+"""Beam's Java expansion service out of our jar: the address of one that runs, or the jar to run one from."""
 
 
 def expansion_on_flink(java_jar: Path) -> JavaJarExpansionService:

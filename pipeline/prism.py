@@ -26,10 +26,11 @@ _GRACE_S = 3.0
 
 def run_on_prism(site: SiteSource, settings: RunSettings, prism: PrismSettings) -> int:
     """Run the pipeline over Kafka until SIGINT or SIGTERM (returns 0), or until the job fails (returns 1)."""
-    stopped = threading.Event()
+    asked, over = threading.Event(), threading.Event()
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
-        stopped.set()
+        asked.set()
+        over.set()
 
     for number in _SIGNALS:
         signal.signal(number, stop)
@@ -40,12 +41,11 @@ def run_on_prism(site: SiteSource, settings: RunSettings, prism: PrismSettings) 
     # Beam's job server has put a handler of its own in place, which ends the job without a word.
     for number in _SIGNALS:
         signal.signal(number, stop)
-    _expect_broken_connections(stopped)
-    failed = threading.Event()
-    threading.Thread(target=_wait, args=(result, stopped, failed), daemon=True).start()
+    _expect_broken_connections(asked)
+    threading.Thread(target=_wait, args=(result, asked, over), daemon=True).start()
     _LOG.info("running; stop with Ctrl-C")
-    stopped.wait()
-    if failed.is_set():
+    over.wait()
+    if not asked.is_set():
         return 1
     _LOG.info("stopping")
     logging.disable(logging.CRITICAL)  # from here on the engine's end would only hide what matters
@@ -54,23 +54,22 @@ def run_on_prism(site: SiteSource, settings: RunSettings, prism: PrismSettings) 
     return 0
 
 
-def _wait(result: PipelineResult, stopped: threading.Event, failed: threading.Event) -> None:
+def _wait(result: PipelineResult, asked: threading.Event, over: threading.Event) -> None:
     """Tell when the job ends by itself: it is endless, so it has failed."""
     try:
         ended = f"in state {result.wait_until_finish()}"
     except Exception as error:  # noqa: BLE001  (a runner may raise anything; all of it means that the job is gone)
         ended = str(error)
-    if not stopped.wait(_GRACE_S):
+    if not asked.wait(_GRACE_S):
         _LOG.error("the job ended by itself: %s", ended)
-        failed.set()
-        stopped.set()
+        over.set()
 
 
-def _expect_broken_connections(stopped: threading.Event) -> None:
+def _expect_broken_connections(asked: threading.Event) -> None:
     """Let the threads that talk with the engine complain of its end only where nobody has asked for it."""
 
     def is_news(error: BaseException | None) -> bool:
-        return not (stopped.is_set() or (isinstance(error, grpc.RpcError) and stopped.wait(_GRACE_S)))
+        return not (asked.is_set() or (isinstance(error, grpc.RpcError) and asked.wait(_GRACE_S)))
 
     def complain(arguments: threading.ExceptHookArgs) -> None:
         if is_news(arguments.exc_value):
@@ -78,4 +77,4 @@ def _expect_broken_connections(stopped: threading.Event) -> None:
 
     threading.excepthook = complain
     for handler in logging.getLogger().handlers:
-        handler.addFilter(lambda record: record.exc_info is None or is_news(record.exc_info[1]))
+        handler.addFilter(lambda record: not record.exc_info or is_news(record.exc_info[1]))

@@ -8,6 +8,7 @@ import sys
 from apache_beam.runners.worker import sdk_worker_main
 from apache_beam.runners.worker.sdk_worker import SdkHarness
 
+import pipeline.graph  # noqa: F401  (what bundles need is there before the collector is told that it stays)
 from pipeline.worker_pool import CONNECTED_FD
 from pipeline.worker_tuning import tune
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
 
 from benchmarks.backlog import Backlog
 from benchmarks.document import document
-from benchmarks.figures import Correctness, compare, latencies_ms, latency, percentile, readings_per_s
-from benchmarks.live import Live
-from benchmarks.outage import caught_up
+from benchmarks.feed import FeedError
+from benchmarks.figures import Correctness, compare, due, latencies_ms, latency, percentile, readings_per_s
+from benchmarks.live import Live, require_rate
+from benchmarks.outage import Outage, caught_up
 from benchmarks.plan import BARE_LOOP, BASE, LEAN, ORIGINAL, QUIX, SHORT
 from benchmarks.report import report, verdicts
 from benchmarks.results import Repeat, Swept, ratio, wrong
@@ -114,6 +116,22 @@ def test_a_tags_last_positions_may_be_missing_where_a_run_was_cut_short() -> Non
     assert not compare([], WORKLOAD, 0.001, 0).holds
 
 
+def test_positions_are_missing_unless_they_still_came_when_a_run_was_cut_short() -> None:
+    given = positions()[:7]
+    last_ms = given[-1].appended_ms
+    assert due(given, WORKLOAD.fixes, last_ms + 1000) == 0
+    assert due(given, WORKLOAD.fixes, last_ms + 10_000) == WORKLOAD.fixes
+    assert due(positions(), WORKLOAD.fixes, 0) == WORKLOAD.fixes
+    assert due([], WORKLOAD.fixes, 0) == WORKLOAD.fixes
+
+
+def test_a_feed_that_is_too_slow_makes_no_latency() -> None:
+    arrived_ms = list(range(0, 10_000, 10))  # 100 readings/s
+    require_rate(arrived_ms, 100, 2000, 8000)
+    with pytest.raises(FeedError, match="readings came at 100 a second instead of 110"):
+        require_rate(arrived_ms, 110, 2000, 8000)
+
+
 def test_a_rate_is_taken_between_two_marks() -> None:
     steady = list(range(0, 10_000, 10))  # 100 positions/s
     assert readings_per_s(steady, 3) == pytest.approx(300.0)
@@ -141,20 +159,36 @@ def test_percentiles_are_of_the_nearest_rank() -> None:
     values = [float(value) for value in range(1, 1001)]
     assert [percentile(values, share) for share in (50.0, 99.0, 99.9, 100.0)] == [500.0, 990.0, 999.0, 1000.0]
     assert percentile([4.0], 99.9) == 4.0
-    assert latency([3, 1, 2]) == (2, 3, 3, 3, 3)
+    assert latency([3, 1, 2]) == (2, 3, None, 3, 3)
+    assert latency(range(1, 2001)) == (1000, 1980, 1998, 2000, 2000)
     with pytest.raises(ValueError, match="no latency"):
         latency([])
 
 
+def taken_from_kafka(arrived_ms: list[int], anchors: int, late_ms: int = 50) -> list[Position]:
+    """The position of each fix, so long after its last reading."""
+    lasts = range(anchors - 1, len(arrived_ms), anchors)
+    return [Position("T", 0.0, 0.0, arrived_ms[last] + late_ms, (0, last)) for last in lasts]
+
+
 def test_an_outage_is_over_when_no_position_is_late() -> None:
-    arrived_ms = list(range(0, 100_000, 100))
-    late = [Position("T", 0.0, 0.0, 60_000 + record, (0, record)) for record in range(300, 570)]
-    in_time = [Position("T", 0.0, 0.0, 100 * record + 50, (0, record)) for record in range(600, 1000)]
-    assert caught_up([*late, *in_time], arrived_ms, 60_000) == pytest.approx(0.569)
-    assert caught_up(in_time, arrived_ms, 60_000) == 0.0
-    assert caught_up([*late, *in_time[:300]], arrived_ms, 60_000) is None
-    assert caught_up([Position("T", 0.0, 0.0, 102_000, (0, 999))], arrived_ms, 60_000) is None
-    assert caught_up([], arrived_ms, 60_000) is None
+    arrived_ms = list(range(0, 99_900, 100))
+    in_time = taken_from_kafka(arrived_ms, 3)
+    late = [one._replace(appended_ms=65_000 + fix) for fix, one in enumerate(in_time[:200])]
+    given = [*late, *in_time[200:]]
+    assert caught_up(in_time, arrived_ms, 3, 60_000) == 0.0
+    assert caught_up(given, arrived_ms, 3, 60_000) == pytest.approx(5.199)
+    assert caught_up([*given, *late], arrived_ms, 3, 60_000) == pytest.approx(5.199)  # sent again
+    assert caught_up(given[:-3], arrived_ms, 3, 60_000) == pytest.approx(5.199)  # those on their way when it ended
+    assert caught_up(taken_from_kafka(arrived_ms, 3, 2500), arrived_ms, 3, 60_000) is None
+
+
+@pytest.mark.parametrize("lost", [0, 150, 250])
+def test_an_outage_in_which_a_position_was_lost_is_never_over(lost: int) -> None:
+    arrived_ms = list(range(0, 99_900, 100))
+    given = taken_from_kafka(arrived_ms, 3)
+    assert caught_up([*given[:lost], *given[lost + 1 :]], arrived_ms, 3, 60_000) is None
+    assert caught_up([], arrived_ms, 3, 60_000) is None
 
 
 def test_a_ratio_is_taken_within_a_repeat() -> None:
@@ -169,6 +203,26 @@ def test_thresholds_hold_or_fail_by_the_median() -> None:
     assert all(verdict.holds for verdict in judge([repeat()]))
     failed = [verdict.name for verdict in judge([repeat(of_loop=135_000.0)]) if not verdict.holds]
     assert failed == [THRESHOLDS[0].name, THRESHOLDS[1].name]
+
+
+@pytest.mark.parametrize(
+    ("late_ms", "failed"),
+    [([150, 400], []), ([151, 400], ["p50"]), ([150, 401], ["p99"]), ([500, 500], ["p50", "p99"])],
+)
+def test_latency_is_held_to_absolute_bounds(late_ms: list[int], failed: list[str]) -> None:
+    live = Live(BASE.name, 1000, latency(late_ms), 12.0, 600.0, RIGHT)
+    repeats = [dataclasses.replace(repeat(), live=[live])]
+    names = [verdict.name for verdict in judge(repeats) if not verdict.holds]
+    assert names == [f"latency at 1,000 readings/s, {one}, ms" for one in failed]
+
+
+def test_no_latency_in_a_repeat_does_not_hold() -> None:
+    behind = dataclasses.replace(repeat(), live=[Live(BASE.name, 1000, None, 12.0, 600.0, RIGHT)])
+    assert sum(not verdict.holds for verdict in judge([repeat(), behind])) == 2
+    assert "kept up 1 of 2 times" in report([repeat(), behind])
+
+
+def test_state_is_held_to_a_bound() -> None:
     much = repeat()
     much.state = [State(BASE.name, 1000, 8, 2100.0)]
     assert [verdict.name for verdict in judge([much]) if not verdict.holds] == [THRESHOLDS[-1].name]
@@ -183,9 +237,11 @@ def test_wrong_positions_and_failures_are_told() -> None:
     bad = Repeat(backlog=[taken("quix", 1.0, RIGHT._replace(beyond=3))], failed=["backlog: bytewax: died"])
     lines = wrong([repeat(), bad])
     assert len(lines) == 2
-    assert lines[0].startswith("repeat 2: quix: ")
+    assert lines[0].startswith("repeat 2: backlog: quix: ")
     assert lines[1] == "repeat 2: backlog: bytewax: died"
     assert "died" in report([bad])
+    lost = Repeat(outage=[Outage(BASE.name, 1000, 60.0, None), Outage(BASE.name, 1000, 60.0, 30.0)])
+    assert wrong([lost]) == [f"repeat 1: outage: {BASE.name}: late to the end, or positions never came"]
 
 
 def test_the_report_tells_what_there_is() -> None:

@@ -68,7 +68,7 @@ MAY_IMPORT = {
     "flink": {"flink_rest"},
     "worker_pool": set(),
     "worker_tuning": set(),
-    "worker": {"worker_pool", "worker_tuning"},
+    "worker": {"graph", "worker_pool", "worker_tuning"},
     "commands": {
         *("live_site", "map_files", "site", "wire", "positioning", "simulation", "kafka_client", "settings"),
         *("preflight", "prism", "flink", "flink_rest", "portable_jar", "worker_pool", "replay", "site_writer"),

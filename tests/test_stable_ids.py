@@ -63,3 +63,13 @@ def by_label(described: beam_runner_api_pb2.Pipeline) -> dict[str, tuple[list[st
         )
         for step in transforms.values()
     }
+
+
+def test_stages_that_watch_are_known_by_their_ids() -> None:
+    """The job's entry class gives them longer bundles (UnhurriedStages.java), and no other stage."""
+    named = graph(with_one_more=False)
+    name_by_label(named)
+    watches = {
+        label for label, name in stages_with_state(named).items() if name.startswith("ref_AppliedPTransform_Watch")
+    }
+    assert watches == {"WatchAnchors/Watch", "WatchMap/Watch", "WatchTags/Watch", "WatchZones/Watch"}

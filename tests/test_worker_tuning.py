@@ -78,6 +78,11 @@ def test_a_log_is_weighed_about_as_beam_does(entries: int, size: int) -> None:
     assert beam_finds * 0.8 <= weigh(log) <= beam_finds * 1.5 + 40 * entries
 
 
+def test_a_log_that_ends_with_a_forgotten_tag_weighs_what_is_in_it() -> None:
+    log: list[Entry] = [*((f"{number}", 1, bytes(2000)) for number in range(1000)), ("0", 0, b"")]
+    assert weigh(log) == pytest.approx(statecache.get_deep_size(log), rel=0.2)
+
+
 @pytest.mark.parametrize("value", [[], None, (), [b""]])
 def test_whatever_is_cached_weighs_something(value: Any) -> None:
     assert weigh(value) > 0

@@ -85,13 +85,20 @@ class FollowFn(beam.DoFn):
         yield from self._placed(self._grouping.due(now, rounds, due), tag_group, tracks, forget)
 
     @on_timer(FORGET)
-    def forget(
+    def forget(  # noqa: PLR0917  (what Beam gives)
         self,
+        tag_group: Any = beam.DoFn.KeyParam,
         now: Timestamp = beam.DoFn.TimestampParam,
+        rounds: Bag = beam.DoFn.StateParam(ROUNDS),  # noqa: B008
+        due: Any = beam.DoFn.TimerParam(DUE),  # noqa: B008
         tracks: Bag = beam.DoFn.StateParam(TRACKS),  # noqa: B008
         forget: Any = beam.DoFn.TimerParam(FORGET),  # noqa: B008
-    ) -> None:
-        """Forget tags that have been silent for long; see :meth:`TrackFn.forget`."""
+    ) -> Iterator[Any]:
+        """Forget tags that have been silent for long, once the rounds due by then are settled: they need their tracks.
+
+        Of two timers that are due together either may fire first.
+        """
+        yield from self._placed(self._grouping.due(now, rounds, due), tag_group, tracks, forget)
         self._tracking.forget(now, tracks, forget)
 
     def _stages(self) -> tuple[GroupFn, TrilaterateFn, TrackFn]:

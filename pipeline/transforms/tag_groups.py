@@ -18,7 +18,7 @@ from apache_beam.transforms.userstate import BagStateSpec
 from apache_beam.utils.timestamp import Timestamp
 
 TAG_GROUPS = 16
-"""Groups over all tags; more than the slots that a site will use, fewer than its tags."""
+"""Groups over all tags: each costs a bundle its writes, and of few tasks none has much more of them than another."""
 
 _SLACK = 16
 """Entries by which a log may outgrow twice its content before it is written anew."""

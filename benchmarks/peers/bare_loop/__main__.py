@@ -17,7 +17,7 @@ def main() -> None:
     consumer = Consumer(
         {
             "bootstrap.servers": told.bootstrap_servers,
-            "group.id": "bare-loop",
+            "group.id": told.positions_topic,
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
         }

@@ -17,7 +17,7 @@ def main() -> None:
     told = parse("quix")
     application = Application(
         broker_address=told.bootstrap_servers,
-        consumer_group="quix",
+        consumer_group=told.positions_topic,  # another for each run: a group goes on where it left off
         auto_offset_reset="earliest",
         state_dir=Path(os.environ["BENCHMARK_DIRECTORY"]) / "state",
         loglevel="WARNING",

@@ -29,7 +29,7 @@ public final class RecordBatches extends PTransform<PCollection<Row>, PCollectio
   /** Records that leave together at the most: bundles can be huge. */
   private static final int MOST = 1000;
 
-  /** Bytes of values that leave together at the most, but for a single record: channels have their limits. */
+  /** Bytes of values after which they leave: channels have their limits. */
   private static final int MOST_BYTES = 1 << 20;
 
   /** For the expansion service. */

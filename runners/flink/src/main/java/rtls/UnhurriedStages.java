@@ -29,7 +29,7 @@ final class UnhurriedStages {
 
   private UnhurriedStages() {}
 
-  /** Gives longer bundles to each stage that watches; a bundle time that is longer already stays. */
+  /** Gives longer bundles to each stage that watches, of which there is always one; a longer bundle time stays. */
   static void slowDown(StreamExecutionEnvironment environment) throws ReflectiveOperationException {
     Set<Transformation<?>> all = new LinkedHashSet<>();
     for (Transformation<?> transformation : environment.getTransformations()) {
@@ -39,11 +39,16 @@ final class UnhurriedStages {
     Field bundleMillis = DoFnOperator.class.getDeclaredField("maxBundleTimeMills");
     payload.setAccessible(true);
     bundleMillis.setAccessible(true);
+    int found = 0;
     for (Transformation<?> transformation : all) {
       StreamOperator<?> operator = operatorOf(transformation);
       if (operator instanceof ExecutableStageDoFnOperator && watches((ExecutableStagePayload) payload.get(operator))) {
         bundleMillis.set(operator, Math.max(BUNDLE_MILLIS, (long) bundleMillis.get(operator)));
+        found++;
       }
+    }
+    if (found == 0) {
+      throw new IllegalStateException("the pipeline has no stage that watches; have its transforms other ids?");
     }
   }
 
