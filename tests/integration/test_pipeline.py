@@ -234,9 +234,31 @@ def test_a_run_whose_engine_heeds_ctrl_c_first_ends_cleanly(
     child = run_pipeline(DEMO)
     read_topic(topics.positions, lambda found: len(found) >= 1, 90, check=child.check)
     assert child.pid is not None
-    (engine,) = [pid for pid in child.followers() if "prism" in Path(f"/proc/{pid}/cmdline").read_text("utf-8")]
+    engine = engine_of(child)
     os.kill(engine, signal.SIGINT)
     wait_until(lambda: engine not in child.followers(), 30, "the engine ends", child.check)
     os.kill(child.pid, signal.SIGINT)
     assert child.wait(30) == 0
     assert "Traceback" not in child.log.read_text(encoding="utf-8")
+
+
+def test_a_run_whose_engine_dies_fails_and_says_so(
+    broker: Broker,
+    topics: Topics,
+    run_pipeline: RunPipeline,
+    read_topic: ReadTopic,
+) -> None:
+    publish(broker, topics.data, [*HAND_MADE])
+    child = run_pipeline(DEMO)
+    read_topic(topics.positions, lambda found: len(found) >= 1, 90, check=child.check)
+    os.kill(engine_of(child), signal.SIGKILL)
+    assert child.wait(30) == 1
+    told = child.log.read_text(encoding="utf-8")
+    assert "the job ended by itself" in told
+    assert "Traceback" in told
+
+
+def engine_of(child: Child) -> int:
+    """The process of the engine that a run has started."""
+    (engine,) = [pid for pid in child.followers() if "prism" in Path(f"/proc/{pid}/cmdline").read_text("utf-8")]
+    return engine
