@@ -29,7 +29,7 @@ def test_killed_task_manager_worker_and_broker_lose_and_alter_nothing(tmp_path: 
         Session(tmp_path / "faults", threading.Event()), layout, Ports(*(next(ports) for _ in range(6)))
     )
     faults = [TaskManagerKilled(), WorkerKilled(), BrokerStopped()]
-    result = play(platform, faults, Stream(40, ("--lost-share", "0.1")), random.Random(1))
+    result = play(platform, faults, Stream(80, ("--lost-share", "0.2")), random.Random(1))
 
     assert result.trouble == ""
     assert [strike.fault for strike in result.strikes if strike.seconds is not None] == faults
