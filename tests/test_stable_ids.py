@@ -66,7 +66,7 @@ def by_label(described: beam_runner_api_pb2.Pipeline) -> dict[str, tuple[list[st
 
 
 def test_stages_that_watch_are_known_by_their_ids() -> None:
-    """The job's entry class gives them longer bundles (UnhurriedStages.java), and no other stage."""
+    """The job's entry class gives them longer bundles, and no other stage with state (StageBundles.java)."""
     named = graph(with_one_more=False)
     name_by_label(named)
     watches = {

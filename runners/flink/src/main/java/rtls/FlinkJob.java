@@ -17,8 +17,8 @@ import org.apache.beam.sdk.util.construction.resources.PipelineResources;
  * The entry class of the job's jar: runs the pipeline that the jar holds on the cluster that the jar is run on.
  *
  * <p>It does what Beam's FlinkPipelineRunner does in its main method (arguments it takes none), and between translating the pipeline and running
- * it gives the sources a way to stop that leaves open rounds open, and stages that watch longer bundles: see {@link
- * StoppableSource} and {@link UnhurriedStages}.
+ * it gives the sources a way to stop that leaves open rounds open, and some stages other bundles: see {@link StoppableSource}
+ * and {@link StageBundles}.
  */
 public final class FlinkJob {
   private FlinkJob() {}
@@ -48,7 +48,7 @@ public final class FlinkJob {
     FlinkStreamingPortablePipelineTranslator.Executor executor =
         translator.translate(context, translator.prepareForTranslation(pipeline));
     StoppableSource.replaceSources(context.getExecutionEnvironment());
-    UnhurriedStages.slowDown(context.getExecutionEnvironment());
+    StageBundles.adjust(context.getExecutionEnvironment());
     executor.execute(options.getJobName());
   }
 }
