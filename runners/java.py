@@ -9,8 +9,8 @@ from pathlib import Path
 SMALL_MACHINE = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=128m")
 """Options for a Java beside many others: on few cores the better compiler takes for minutes what it gives later.
 
-With the other one alone Java has room for 48 MB of compiled code, which Flink fills with its second job; from then on it
-throws code away and compiles it again for as long as it runs.
+Without the other one Java has room for 48 MB of compiled code, which a few jobs of Flink fill; from then on it throws code
+away and compiles it again.
 """
 
 
