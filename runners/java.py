@@ -9,8 +9,8 @@ from pathlib import Path
 SMALL_MACHINE = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=128m")
 """Options for a Java beside many others: on few cores the better compiler takes for minutes what it gives later.
 
-Without the other one Java has room for 48 MB of compiled code, which a few jobs of Flink fill; from then on it throws code
-away and compiles it again.
+With that compiler alone Java has room for 48 MB of its code, which a few jobs of Flink fill; from then on it throws
+code away and compiles it again.
 """
 
 
