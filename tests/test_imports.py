@@ -104,6 +104,9 @@ MAY_IMPORT = {
     "benchmarks.__init__": set(),
     "benchmarks.spread": set(),
     "benchmarks.readings": {"model", "site"},
+    "benchmarks.stages": {
+        *("benchmarks.readings", "benchmarks.spread", "model", "site", "positioning", "transforms", "wire"),
+    },
     "benchmarks.positioning": {
         *("benchmarks.readings", "benchmarks.spread", "model", "site", "positioning", "transforms"),
     },
