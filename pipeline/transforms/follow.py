@@ -2,7 +2,7 @@
 
 Each stage is what it is by itself, with its own state, timer and metrics; here one hands on to the next within a tag
 group, without a shuffle between them. As stages of their own, the groups of a bundle crossed to a second keyed stage as
-bytes, and that stage had bundles, state writes and timers of its own: a third of what a position cost.
+bytes, and that stage had bundles, state writes and timers of its own.
 """
 
 from __future__ import annotations

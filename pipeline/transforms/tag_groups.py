@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from typing import Protocol, TypeVar
 
 from apache_beam.coders import BytesCoder, StrUtf8Coder, TupleCoder, VarIntCoder
@@ -29,7 +28,6 @@ Entry = tuple[str, int, bytes]
 ENTRY_CODER = TupleCoder((StrUtf8Coder(), VarIntCoder(), BytesCoder()))
 
 
-@lru_cache(maxsize=100_000)
 def tag_group(tag: str) -> int:
     """Return the group of a tag, the same in every process and version."""
     return zlib.crc32(tag.encode()) % TAG_GROUPS

@@ -214,9 +214,7 @@ def test_ctrl_c_in_a_terminal_ends_the_run_cleanly(
     read_topic: ReadTopic,
 ) -> None:
     """A terminal's Ctrl-C reaches the whole process group, and with it the engine."""
-    publish(broker, topics.data, [*HAND_MADE])
-    child = run_pipeline(DEMO)
-    read_topic(topics.positions, lambda found: len(found) >= 1, 90, check=child.check)
+    child = at_work(broker, topics, run_pipeline, read_topic)
     assert child.pid is not None
     os.killpg(child.pid, signal.SIGINT)
     assert child.wait(30) == 0
@@ -230,9 +228,7 @@ def test_a_run_whose_engine_heeds_ctrl_c_first_ends_cleanly(
     read_topic: ReadTopic,
 ) -> None:
     """On a busy machine the engine is gone before the run's own handler has had its turn."""
-    publish(broker, topics.data, [*HAND_MADE])
-    child = run_pipeline(DEMO)
-    read_topic(topics.positions, lambda found: len(found) >= 1, 90, check=child.check)
+    child = at_work(broker, topics, run_pipeline, read_topic)
     assert child.pid is not None
     engine = engine_of(child)
     os.kill(engine, signal.SIGINT)
@@ -248,14 +244,20 @@ def test_a_run_whose_engine_dies_fails_and_says_so(
     run_pipeline: RunPipeline,
     read_topic: ReadTopic,
 ) -> None:
-    publish(broker, topics.data, [*HAND_MADE])
-    child = run_pipeline(DEMO)
-    read_topic(topics.positions, lambda found: len(found) >= 1, 90, check=child.check)
+    child = at_work(broker, topics, run_pipeline, read_topic)
     os.kill(engine_of(child), signal.SIGKILL)
     assert child.wait(30) == 1
     told = child.log.read_text(encoding="utf-8")
     assert "the job ended by itself" in told
     assert "Traceback" in told
+
+
+def at_work(broker: Broker, topics: Topics, run_pipeline: RunPipeline, read_topic: ReadTopic) -> Child:
+    """A run that has given its first position."""
+    publish(broker, topics.data, [*HAND_MADE])
+    child = run_pipeline(DEMO)
+    read_topic(topics.positions, lambda found: len(found) >= 1, 90, check=child.check)
+    return child
 
 
 def engine_of(child: Child) -> int:
