@@ -1,8 +1,6 @@
 package rtls;
 
 import java.lang.reflect.Field;
-import java.util.LinkedHashSet;
-import java.util.Set;
 import org.apache.beam.model.pipeline.v1.RunnerApi.ExecutableStagePayload;
 import org.apache.beam.runners.flink.translation.wrappers.streaming.DoFnOperator;
 import org.apache.beam.runners.flink.translation.wrappers.streaming.ExecutableStageDoFnOperator;
@@ -43,16 +41,12 @@ final class StageBundles {
    * element and a task to each that takes gathered records. Of either there is always one.
    */
   static void adjust(StreamExecutionEnvironment environment) throws ReflectiveOperationException {
-    Set<Transformation<?>> all = new LinkedHashSet<>();
-    for (Transformation<?> transformation : environment.getTransformations()) {
-      all.addAll(transformation.getTransitivePredecessors());
-    }
     Field payload = accessible(ExecutableStageDoFnOperator.class, "payload");
     Field bundleMillis = accessible(DoFnOperator.class, "maxBundleTimeMills");
     Field bundleSize = accessible(DoFnOperator.class, "maxBundleSize");
     int watching = 0;
     int taking = 0;
-    for (Transformation<?> transformation : all) {
+    for (Transformation<?> transformation : Graph.transformations(environment)) {
       StreamOperator<?> operator = operatorOf(transformation);
       if (!(operator instanceof ExecutableStageDoFnOperator)) {
         continue;

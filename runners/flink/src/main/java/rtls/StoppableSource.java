@@ -1,8 +1,6 @@
 package rtls;
 
 import java.lang.reflect.Field;
-import java.util.LinkedHashSet;
-import java.util.Set;
 import org.apache.beam.runners.flink.translation.wrappers.streaming.io.UnboundedSourceWrapper;
 import org.apache.flink.api.dag.Transformation;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
@@ -37,12 +35,8 @@ final class StoppableSource<T, F extends SourceFunction<T>> extends StreamSource
 
   /** Puts a stoppable source in the place of each of Beam's unbounded sources. */
   static void replaceSources(StreamExecutionEnvironment environment) throws ReflectiveOperationException {
-    Set<Transformation<?>> all = new LinkedHashSet<>();
-    for (Transformation<?> transformation : environment.getTransformations()) {
-      all.addAll(transformation.getTransitivePredecessors());
-    }
     int replaced = 0;
-    for (Transformation<?> transformation : all) {
+    for (Transformation<?> transformation : Graph.transformations(environment)) {
       if (transformation instanceof LegacySourceTransformation && replaced((LegacySourceTransformation<?>) transformation)) {
         replaced++;
       }
