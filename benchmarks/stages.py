@@ -31,6 +31,7 @@ from pipeline.transforms.group import GroupFn
 from pipeline.transforms.tag_groups import Entry, tag_group
 from pipeline.transforms.track import Memory, TrackFn
 from pipeline.transforms.trilaterate import TrilaterateFn
+from pipeline.wire.kafka_records import unpack_produced
 from pipeline.wire.message_pb2 import AnchorData
 
 STAGES = ("decode", "group", "trilaterate", "track", "encode")
@@ -93,13 +94,14 @@ class Stages:
             "group", self._group, batches, lambda one: self._group.process(one, self._rounds[one[0]], timer)
         )
         solved = self._timed("trilaterate", self._trilaterate, groups, self._trilaterate.process)
-        by_group: dict[int, list[Any]] = {}
-        for one in solved:
-            by_group.setdefault(tag_group(one.tag), []).append(one)
         positions = self._timed(
-            "track", self._track, by_group.items(), lambda one: self._track.process(one, self._tracks[one[0]], timer)
+            "track",
+            self._track,
+            [(tag_group(of_group[0].tag), of_group) for of_group in solved],
+            lambda one: self._track.process(one, self._tracks[one[0]], timer),
         )
-        return len(self._timed("encode", self._encode, positions, self._encode.process))
+        encoded = self._timed("encode", self._encode, positions, self._encode.process)
+        return sum(len(unpack_produced(some)) for some in encoded)
 
     def _timed(self, name: str, stage: Any, given: Iterable[Any], process: Callable[[Any], Iterable[Any]]) -> list[Any]:
         began_ns = time.thread_time_ns()

@@ -31,7 +31,7 @@ from pipeline.transforms.watch_zones import WatchZones
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """Where the graph begins and where it ends: sources of ``KafkaRecord``, and sinks of ``(key, value)`` bytes."""
+    """Where the graph begins and where it ends: sources of ``KafkaRecord``, and sinks of packed records."""
 
     readings: beam.PTransform
     heartbeats: beam.PTransform
@@ -106,8 +106,8 @@ def build(pipeline: beam.Pipeline, ends: Ends, site: SiteSource, settings: Graph
 
 def _placed(
     readings: beam.PCollection[tuple[int, bytes]], site: SiteSource, settings: GraphSettings
-) -> tuple[beam.PCollection[Position], list[beam.PCollection[Rejected]]]:
-    """Return positions, and what is rejected. Tags that are tracked go through one keyed stage."""
+) -> tuple[beam.PCollection[list[Position]], list[beam.PCollection[Rejected]]]:
+    """Return positions, in lists, and what is rejected. Tags that are tracked go through one keyed stage."""
     strict, bounds = settings.strict, settings.grouping
     if settings.track is None:
         grouped = readings | "Group" >> group.GroupReadings(bounds, strict=strict)

@@ -12,7 +12,7 @@ from apache_beam.transforms.external import JavaExternalTransform, JavaJarExpans
 from pipeline.graph import Ends
 from pipeline.model import KafkaRecord
 from pipeline.settings import KafkaSettings
-from pipeline.wire.kafka_records import unpack_records
+from pipeline.wire.kafka_records import unpack_produced, unpack_records
 
 ExpansionService: TypeAlias = str | JavaJarExpansionService
 """Beam's Java expansion service out of our jar: the address of one that runs, or the jar to run one from."""
@@ -82,7 +82,7 @@ class ReadRecords(beam.PTransform):
 
 
 class WriteRecords(beam.PTransform):
-    """Keys and values to a topic.
+    """Packed records to a topic.
 
     Flink knows an operator by what flows into it. The step before KafkaIO's gives that a name of its own, so that a
     savepoint is taken up by a graph with other stages before it.
@@ -94,11 +94,11 @@ class WriteRecords(beam.PTransform):
         self._topic = topic
         self._expansion_service = expansion_service
 
-    def expand(self, encoded: beam.PCollection[tuple[bytes, bytes]]) -> beam.PCollection[Any]:
+    def expand(self, packed: beam.PCollection[bytes]) -> beam.PCollection[Any]:
         """Apply the sink."""
         return (
-            encoded
-            | "ToWrite" >> beam.Map(_as_it_is).with_output_types(tuple[bytes, bytes])
+            packed
+            | "ToWrite" >> beam.FlatMap(unpack_produced).with_output_types(tuple[bytes, bytes])
             | "WriteToKafka"
             >> WriteToKafka(
                 producer_config=self._settings.producer_config(),
@@ -106,7 +106,3 @@ class WriteRecords(beam.PTransform):
                 expansion_service=self._expansion_service,
             )
         )
-
-
-def _as_it_is(pair: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
-    return pair

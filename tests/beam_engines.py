@@ -22,6 +22,7 @@ from pipeline.model import KafkaRecord
 from pipeline.replay.engine import at_kafka_time, batch
 from pipeline.settings import GraphSettings
 from pipeline.site import Site
+from pipeline.wire.kafka_records import unpack_produced
 from tests.readings import DEMO, us
 
 FN_API = "FnApiRunner"
@@ -59,13 +60,13 @@ class Check(beam.PTransform):
         super().__init__()
         self._check = check
 
-    def expand(self, encoded: beam.PCollection[tuple[bytes, bytes]]) -> None:
+    def expand(self, packed: beam.PCollection[bytes]) -> None:
         check = self._check
 
-        def parsed(pairs: list[tuple[bytes, bytes]]) -> None:
-            check([json.loads(value) for _, value in pairs])
+        def parsed(elements: list[bytes]) -> None:
+            check([json.loads(value) for element in elements for _, value in unpack_produced(element)])
 
-        assert_that(encoded, parsed)
+        assert_that(packed, parsed)
 
 
 def anything(_: list[dict[str, Any]]) -> None:

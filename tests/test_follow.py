@@ -68,7 +68,7 @@ class Stage:
 
 
 def untagged(outcomes: Any) -> list[Position | Rejected]:
-    return [outcome.value if isinstance(outcome, TaggedOutput) else outcome for outcome in outcomes]
+    return [one for outcome in outcomes for one in ([outcome.value] if isinstance(outcome, TaggedOutput) else outcome)]
 
 
 def blink(at_s: float, anchors: Sequence[str] = ANCHORS) -> list[Reading]:

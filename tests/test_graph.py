@@ -28,6 +28,7 @@ from pipeline.positioning.trilateration import SolverSettings
 from pipeline.replay.engine import batch
 from pipeline.settings import GraphSettings
 from pipeline.site import Anchor, Site, SiteFile
+from pipeline.transforms.encode import EncodePositions, EncodeRejected
 from pipeline.transforms.follow import FollowFn
 from pipeline.transforms.group import GroupFn
 from pipeline.transforms.metric_names import NAMESPACE, all_names
@@ -39,7 +40,6 @@ from pipeline.transforms.watch_map import WatchMapFn
 from pipeline.transforms.watch_tags import WatchTagsFn
 from pipeline.transforms.watch_zones import WatchZonesFn
 from pipeline.wire.decode import decode
-from pipeline.wire.encode import encode_position, encode_rejected
 from tests.beam_engines import BUNDLE_BASED, FN_API, Check, ends, engine, nothing, run_graph, stream
 from tests.readings import DEMO, record, us
 
@@ -513,10 +513,10 @@ def tracked_by(site: Site, groups: Sequence[Solved]) -> tuple[Kept, Kept]:
     pipeline = engine(FN_API)
     tracking = TrackFn(lambda: site, TrackSettings(), Memory(60_000_000, 0, is_cleared=False), strict=False)
     batches = pipeline | beam.Create([(tag_group("T"), groups)], reshuffle=False).with_output_types(tuple[int, Any])
-    placed = sort_out(batches, "Track", tracking, POSITIONS, Position)
-    _ = placed[POSITIONS] | "Encode" >> beam.Map(encode_position) | "Positions" >> Check(positions.keep)
-    encoded = placed[REJECTED] | "EncodeRejected" >> beam.Map(encode_rejected, topic="t")
-    _ = encoded | "Rejected" >> Check(refused.keep)
+    placed = sort_out(batches, "Track", tracking, POSITIONS, list[Position])
+    encoded_positions = placed[POSITIONS] | EncodePositions()
+    _ = encoded_positions[POSITIONS] | "Positions" >> Check(positions.keep)
+    _ = placed[REJECTED] | "Rejections" >> EncodeRejected("t") | "Rejected" >> Check(refused.keep)
     pipeline.run().wait_until_finish()
     return positions, refused
 
@@ -587,8 +587,13 @@ def test_labels_and_coders_are_an_interface(settings: GraphSettings) -> None:
                     coders[f"{transform_node.full_label} {tag or ''}".strip()] = str(coder)
 
     pipeline.visit(Visitor())
-    apart = ("Group/Group/ParDo(GroupFn)", "Group/Group/ParDo(GroupFn) rejected", "Trilaterate/Trilaterate")
-    grouping = {} if settings.track else dict.fromkeys(apart, "RowCoder")
+    rows = "ListCoder[RowCoder]"
+    apart = {
+        "Group/Group/ParDo(GroupFn)": rows,
+        "Group/Group/ParDo(GroupFn) rejected": "RowCoder",
+        "Trilaterate/Trilaterate": rows,
+    }
+    grouping = {} if settings.track else apart
     placing = "Follow/Follow/ParDo(FollowFn)" if settings.track else "Untracked/Untracked/ParDo(UntrackedFn)"
     assert [spec.name for spec in (FollowFn.ROUNDS, FollowFn.DUE, FollowFn.TRACKS, FollowFn.FORGET)] == [
         *("rounds", "ts-due", "tracks", "ts-forget")
@@ -601,7 +606,6 @@ def test_labels_and_coders_are_an_interface(settings: GraphSettings) -> None:
     ]
     assert (WatchZonesFn.STAYS.name, WatchZonesFn.ZONES.name) == ("stays", "ts-zones")
     assert WatchMapFn.TOLD.name == "told"
-    pairs = "TupleCoder[BytesCoder, BytesCoder]"
     sightings, batches = "TupleCoder[StrUtf8Coder, BytesCoder]", "TupleCoder[VarIntCoder, BytesCoder]"
     assert coders == {
         "Decode/Decode/ParDo(DecodeFn)": "TupleCoder[VarIntCoder, BytesCoder]",
@@ -623,17 +627,17 @@ def test_labels_and_coders_are_an_interface(settings: GraphSettings) -> None:
         "WatchZones/Gather": batches,
         "WatchZones/Watch": "RowCoder",
         "AllEvents": "RowCoder",
-        "Events/Encode": pairs,
-        "Deaths/Encode": pairs,
+        "Events/Encode": "BytesCoder",
+        "Deaths/Encode": "BytesCoder",
         **grouping,
-        placing: "RowCoder",
+        placing: rows,
         f"{placing} rejected": "RowCoder",
-        "Positions/Encode/ParDo(EncodeFn)": pairs,
+        "Positions/Encode/ParDo(EncodeFn)": "BytesCoder",
         "Positions/Encode/ParDo(EncodeFn) rejected": "RowCoder",
         "AllRejected": "RowCoder",
-        "Rejected/Encode": pairs,
-        "RejectedHeartbeats/Encode": pairs,
-        "RejectedOfAll": pairs,
+        "Rejected/Encode": "BytesCoder",
+        "RejectedHeartbeats/Encode": "BytesCoder",
+        "RejectedOfAll": "BytesCoder",
     }
 
 

@@ -145,7 +145,7 @@ def test_latency_is_counted_from_the_newest_reading() -> None:
     newest_us = max(reading.kafka_time_us for reading in TRACKED.readings)
     pipeline = engine(FN_API)
     encoding = EncodePositions(clock=lambda: newest_us + 130_000, strict=True)
-    _ = pipeline | beam.Create([TRACKED]) | encoding
+    _ = pipeline | beam.Create([[TRACKED]]) | encoding
     result = pipeline.run()
     result.wait_until_finish()
     found = {metric.key.metric.name: metric.committed for metric in result.metrics().query()["counters"]}

@@ -24,6 +24,7 @@ from pipeline.transforms.events import EncodeDeaths, EncodeSiteEvents
 from pipeline.transforms.sightings import MAX_SIGHTINGS, SITE, SightingBatches
 from pipeline.transforms.tag_groups import timer_at
 from pipeline.transforms.watch_anchors import WatchAnchors, WatchAnchorsFn
+from pipeline.wire.kafka_records import unpack_produced
 from pipeline.wire.sightings import pack_sightings, unpack_sightings
 from tests.beam_engines import BUNDLE_BASED, engine
 from tests.readings import us
@@ -296,8 +297,9 @@ Check = Callable[[list[tuple[bytes, bytes]]], None]
 def run(sightings: Iterable[Sighting], until_s: float, site_events: Check, out_alive: Check) -> None:
     pipeline = engine(BUNDLE_BASED)
     events = pipeline | stream(sightings, until_s) | "Watch" >> WatchAnchors(lambda: ABC, SETTINGS, strict=True)
-    assert_that(events | "SiteEvents" >> EncodeSiteEvents(), site_events, label="site_events")
-    assert_that(events | "Deaths" >> EncodeDeaths(), out_alive, label="out_alive")
+    unpacked = beam.FlatMap(unpack_produced)
+    assert_that(events | "SiteEvents" >> EncodeSiteEvents() | "Events" >> unpacked, site_events, label="site_events")
+    assert_that(events | "Deaths" >> EncodeDeaths() | "OutAlive" >> unpacked, out_alive, label="out_alive")
     pipeline.run().wait_until_finish()
 
 

@@ -11,6 +11,7 @@ import pytest
 from apache_beam.testing.test_stream import TestStream as Steps
 from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms.window import TimestampedValue
+from apache_beam.typehints.native_type_compatibility import convert_to_beam_type
 from apache_beam.utils.timestamp import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +25,7 @@ from pipeline.transforms.tag_groups import TagStates, tag_group, timer_at
 from pipeline.transforms.watch_zones import WatchZones, WatchZonesFn
 from pipeline.transforms.zone_state import from_bytes, to_bytes
 from pipeline.wire import state_pb2
+from pipeline.wire.kafka_records import unpack_produced
 from pipeline.wire.whereabouts import pack_whereabouts, unpack_whereabouts, whereabouts
 from pipeline.zones import Whereabouts, Zone
 from tests.beam_engines import BUNDLE_BASED, FN_API, engine
@@ -237,7 +239,7 @@ WALK = [position(0.0, 5.0), position(1.0, -5.0), position(9.0, -5.0), position(0
 
 
 def timed(positions: Sequence[Position]) -> list[Any]:
-    return [TimestampedValue(one, Timestamp(micros=whereabouts(one).kafka_time_us)) for one in positions]
+    return [TimestampedValue([one], Timestamp(micros=whereabouts(one).kafka_time_us)) for one in positions]
 
 
 @pytest.mark.parametrize("name", [FN_API, BUNDLE_BASED])
@@ -246,7 +248,8 @@ def test_positions_give_events_on_an_engine(name: str) -> None:
         events = (
             pipeline
             | beam.Create(WALK)
-            | "Timed" >> beam.Map(lambda one: TimestampedValue(one, one.at_us / 1e6)).with_output_types(Position)
+            | "Timed"
+            >> beam.Map(lambda one: TimestampedValue([one], one.at_us / 1e6)).with_output_types(list[Position])
             | WatchZones(lambda: SITE, SETTINGS, bounded=True, strict=True)
         )
         told = events | beam.Map(lambda event: (event.kind, event.tag, event.zone))
@@ -264,7 +267,7 @@ def test_positions_give_events_on_an_engine(name: str) -> None:
 
 
 def test_on_an_engine_a_timer_tells_the_exit_of_a_tag_that_falls_silent() -> None:
-    steps = Steps(coder=beam.coders.registry.get_coder(Position), output_tags=None)
+    steps = Steps(coder=beam.coders.registry.get_coder(convert_to_beam_type(list[Position])), output_tags=None)
     steps.advance_watermark_to(Timestamp(micros=us(0.0))).add_elements(timed([WALK[0]]))
     steps.advance_watermark_to(Timestamp(micros=us(1.0))).add_elements(timed([WALK[1]]))
     # Timers fire before the end of time, at which this engine drops what they give.
@@ -282,7 +285,8 @@ def test_omlox_stages_name_the_site_and_tell_the_time_they_are_given() -> None:
     locations = EncodeOmloxFn("encode_locations", lambda: site, locations_at(lambda: us(2.0)), strict=True)
     locations.setup()
     locations.start_bundle()
-    ((key, value),) = locations.process(WALK[0])
+    (packed,) = locations.process(WALK[0])
+    ((key, value),) = unpack_produced(packed)
     assert key == TAG.encode()
     assert b'"timestamp_sent":"2024-04-16T20:40:02.000Z"' in value
     assert b'"source":"hall"' in value
@@ -304,9 +308,13 @@ def test_a_position_that_cannot_be_told_to_omlox_is_counted_or_stops() -> None:
 
 def test_entries_and_exits_go_to_omlox_and_alarms_do_not() -> None:
     with engine(FN_API) as pipeline:
-        positions = pipeline | beam.Create(WALK)
+        positions = pipeline | beam.Create([WALK])
         events = positions | "Watch" >> WatchZones(lambda: SITE, SETTINGS, bounded=True, strict=True)
         fence_events = events | "Events" >> EncodeFenceEvents(lambda: SITE, strict=True)
         locations = positions | "Locations" >> EncodeLocations(lambda: SITE, strict=True)
-        assert_that(fence_events | "Keys" >> beam.Keys(), equal_to([TAG.encode()] * 2 + [b"OTHER"]), label="events")
+        assert_that(
+            fence_events | beam.FlatMap(unpack_produced) | "Keys" >> beam.Keys(),
+            equal_to([TAG.encode()] * 2 + [b"OTHER"]),
+            label="events",
+        )
         assert_that(locations | "Counted" >> beam.combiners.Count.Globally(), equal_to([len(WALK)]), label="locations")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.model import KafkaRecord
-from pipeline.wire.kafka_records import unpack_records
+from pipeline.wire.kafka_records import pack_produced, unpack_produced, unpack_records
 
 
 def test_columns_become_records() -> None:
@@ -21,3 +21,8 @@ def test_no_bytes_are_no_records() -> None:
 def test_columns_of_unequal_length_are_refused() -> None:
     with pytest.raises(ValueError, match="zip"):
         unpack_records(bytes.fromhex("0a020003120105"))
+
+
+def test_records_to_write_come_back_as_they_were() -> None:
+    records = [(b"T", b'{"x":1}'), (b"", b""), (b"U", b"\x00\xff")]
+    assert unpack_produced(pack_produced(records)) == records

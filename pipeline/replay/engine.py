@@ -16,6 +16,7 @@ from pipeline.graph import Ends, build
 from pipeline.model import KafkaRecord
 from pipeline.settings import GraphSettings
 from pipeline.site import FixedSite, Site
+from pipeline.wire.kafka_records import unpack_produced
 
 
 def run_bounded(
@@ -63,7 +64,7 @@ def at_kafka_time(record: KafkaRecord) -> TimestampedValue:
     return TimestampedValue(record, Timestamp(micros=record.kafka_time_us))
 
 
-def _let_go(_: tuple[bytes, bytes]) -> None:
+def _let_go(_: bytes) -> None:
     pass
 
 
@@ -71,6 +72,6 @@ def _append(path: Path) -> beam.PTransform:
     return beam.Map(_written, path=str(path))
 
 
-def _written(pair: tuple[bytes, bytes], path: str) -> None:
+def _written(packed: bytes, path: str) -> None:
     with Path(path).open("ab") as file:
-        file.write(pair[1] + b"\n")
+        file.writelines(value + b"\n" for _, value in unpack_produced(packed))

@@ -17,10 +17,10 @@ from pipeline.model import Position
 from pipeline.site import SiteSource
 from pipeline.transforms.clock import Clock, wall_clock_us
 from pipeline.transforms.site_fn import SiteFn
+from pipeline.wire.kafka_records import Produced, pack_produced
 from pipeline.wire.omlox import encode_fence_event, encode_location
 
-Encoded = tuple[bytes, bytes]
-Encode = Callable[[Any, str], Encoded | None]
+Encode = Callable[[Any, str], Produced | None]
 
 _LOG = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ def locations_at(clock: Clock) -> Encode:
 
 
 class EncodeLocations(beam.PTransform):
-    """``PCollection[Position]`` to keys (tag ids) and values of omlox Locations.
+    """``PCollection[list[Position]]`` to packed records, of tag ids and omlox Locations.
 
     One that cannot be encoded is counted and logged, with ``strict`` it stops the bundle; ``out_data`` has it, too.
     """
@@ -40,21 +40,22 @@ class EncodeLocations(beam.PTransform):
         super().__init__()
         self._fn = EncodeOmloxFn("encode_locations", site, locations_at(clock), strict=strict)
 
-    def expand(self, positions: beam.PCollection[Position]) -> beam.PCollection[Encoded]:
+    def expand(self, positions: beam.PCollection[list[Position]]) -> beam.PCollection[bytes]:
         """Apply the stage."""
-        return positions | "Encode" >> beam.ParDo(self._fn).with_output_types(Encoded)
+        each = positions | "Each" >> beam.FlatMap(list).with_output_types(Position)
+        return each | "Encode" >> beam.ParDo(self._fn).with_output_types(bytes)
 
 
 class EncodeFenceEvents(beam.PTransform):
-    """``PCollection[Event]`` to keys (tag ids) and values of omlox FenceEvents; other events are passed over."""
+    """``PCollection[Event]`` to packed records, of tag ids and omlox FenceEvents; other events are passed over."""
 
     def __init__(self, site: SiteSource, *, strict: bool = False) -> None:
         super().__init__()
         self._fn = EncodeOmloxFn("encode_fence_events", site, encode_fence_event, strict=strict)
 
-    def expand(self, events: beam.PCollection[Event]) -> beam.PCollection[Encoded]:
+    def expand(self, events: beam.PCollection[Event]) -> beam.PCollection[bytes]:
         """Apply the stage."""
-        return events | "Encode" >> beam.ParDo(self._fn).with_output_types(Encoded)
+        return events | "Encode" >> beam.ParDo(self._fn).with_output_types(bytes)
 
 
 class EncodeOmloxFn(SiteFn):
@@ -65,7 +66,7 @@ class EncodeOmloxFn(SiteFn):
         self._encode = encode
         self._strict = strict
 
-    def process(self, told: Position | Event) -> Iterator[Encoded]:
+    def process(self, told: Position | Event) -> Iterator[bytes]:
         """Encode one position or event."""
         self._metrics.add("in")
         try:
@@ -78,4 +79,4 @@ class EncodeOmloxFn(SiteFn):
             return
         if encoded is not None:
             self._metrics.add("out")
-            yield encoded
+            yield pack_produced([encoded])

@@ -10,30 +10,31 @@ from apache_beam.coders import RowCoder, registry
 from pipeline.events import Event, EventKind
 from pipeline.transforms.metrics import EachFn
 from pipeline.wire.events import encode_alive, encode_event
+from pipeline.wire.kafka_records import pack_produced
 
 registry.register_coder(Event, RowCoder)
 
 
 class EncodeSiteEvents(beam.PTransform):
-    """``PCollection[Event]`` to the keys and values of ``site_events``."""
+    """``PCollection[Event]`` to packed records of ``site_events``."""
 
-    def expand(self, events: beam.PCollection[Event]) -> beam.PCollection[tuple[bytes, bytes]]:
+    def expand(self, events: beam.PCollection[Event]) -> beam.PCollection[bytes]:
         """Apply the stage."""
-        return events | "Encode" >> beam.ParDo(EachFn("encode_events", _encoded)).with_output_types(tuple[bytes, bytes])
+        return events | "Encode" >> beam.ParDo(EachFn("encode_events", _encoded)).with_output_types(bytes)
 
 
 class EncodeDeaths(beam.PTransform):
-    """``PCollection[Event]`` to the keys and values of ``out_alive``: the deaths of anchors, and nothing else."""
+    """``PCollection[Event]`` to packed records of ``out_alive``: the deaths of anchors, and nothing else."""
 
-    def expand(self, events: beam.PCollection[Event]) -> beam.PCollection[tuple[bytes, bytes]]:
+    def expand(self, events: beam.PCollection[Event]) -> beam.PCollection[bytes]:
         """Apply the stage."""
-        return events | "Encode" >> beam.ParDo(EachFn("encode_deaths", _deaths)).with_output_types(tuple[bytes, bytes])
+        return events | "Encode" >> beam.ParDo(EachFn("encode_deaths", _deaths)).with_output_types(bytes)
 
 
-def _encoded(event: Event) -> Iterator[tuple[bytes, bytes]]:
-    yield encode_event(event)
+def _encoded(event: Event) -> Iterator[bytes]:
+    yield pack_produced([encode_event(event)])
 
 
-def _deaths(event: Event) -> Iterator[tuple[bytes, bytes]]:
+def _deaths(event: Event) -> Iterator[bytes]:
     if event.kind == EventKind.ANCHOR_DEAD.value:
-        yield encode_alive(event)
+        yield pack_produced([encode_alive(event)])

@@ -7,7 +7,7 @@ bytes, and that stage had bundles, state writes and timers of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -15,16 +15,17 @@ from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import TimerSpec, on_timer
 from apache_beam.utils.timestamp import Timestamp
 
-from pipeline.model import Position, Solved
+from pipeline.model import Group, Position, Rejected
+from pipeline.positioning.rounds import Outcome
 from pipeline.transforms.group import GroupFn
-from pipeline.transforms.outputs import POSITIONS, sort_out
+from pipeline.transforms.outputs import POSITIONS, sort_out, sorted_out
 from pipeline.transforms.tag_groups import Bag, Timer
 from pipeline.transforms.track import TrackFn
 from pipeline.transforms.trilaterate import TrilaterateFn
 
 
 class Follow(beam.PTransform):
-    """``PCollection[(tag group, packed readings)]`` to a dict of ``positions`` and ``rejected``."""
+    """``PCollection[(tag group, packed readings)]`` to a dict of ``positions``, in lists, and ``rejected``."""
 
     def __init__(self, grouping: GroupFn, solving: TrilaterateFn, tracking: TrackFn) -> None:
         super().__init__()
@@ -32,7 +33,7 @@ class Follow(beam.PTransform):
 
     def expand(self, readings: beam.PCollection[tuple[int, bytes]]) -> dict[str, beam.PCollection[Any]]:
         """Apply the stages."""
-        return sort_out(readings, "Follow", FollowFn(*self._parts), POSITIONS, Position)
+        return sort_out(readings, "Follow", FollowFn(*self._parts), POSITIONS, list[Position])
 
 
 class FollowFn(beam.DoFn):
@@ -69,7 +70,7 @@ class FollowFn(beam.DoFn):
         forget: Any = beam.DoFn.TimerParam(FORGET),  # noqa: B008
     ) -> Iterator[Any]:
         """Take a batch of readings of one tag group in."""
-        yield from self._placed(self._grouping.process(element, rounds, due), element[0], tracks, forget)
+        yield from self._placed(self._grouping.take(element, rounds, due), element[0], tracks, forget)
 
     @on_timer(DUE)
     def due(  # noqa: PLR0917  (what Beam gives)
@@ -82,7 +83,7 @@ class FollowFn(beam.DoFn):
         forget: Any = beam.DoFn.TimerParam(FORGET),  # noqa: B008
     ) -> Iterator[Any]:
         """Settle rounds that are due; see :meth:`GroupFn.due`."""
-        yield from self._placed(self._grouping.due(now, rounds, due), tag_group, tracks, forget)
+        yield from self._placed(self._grouping.settle(now, rounds, due), tag_group, tracks, forget)
 
     @on_timer(FORGET)
     def forget(  # noqa: PLR0917  (what Beam gives)
@@ -98,19 +99,16 @@ class FollowFn(beam.DoFn):
 
         Of two timers that are due together either may fire first.
         """
-        yield from self._placed(self._grouping.due(now, rounds, due), tag_group, tracks, forget)
+        yield from self._placed(self._grouping.settle(now, rounds, due), tag_group, tracks, forget)
         self._tracking.forget(now, tracks, forget)
 
     def _stages(self) -> tuple[GroupFn, TrilaterateFn, TrackFn]:
         return self._grouping, self._solving, self._tracking
 
-    def _placed(self, grouped: Iterable[Any], tag_group: int, tracks: Bag, forget: Timer) -> Iterator[Any]:
+    def _placed(self, grouped: Sequence[Outcome], tag_group: int, tracks: Bag, forget: Timer) -> Iterator[Any]:
         """Hand groups on until there are positions; what is rejected on the way goes out as it is."""
-        solved: list[Solved] = []
-        for outcome in grouped:
-            if isinstance(outcome, beam.pvalue.TaggedOutput):
-                yield outcome
-            else:
-                solved.extend(self._solving.process(outcome))
-        if solved:
-            yield from self._tracking.process((tag_group, solved), tracks, forget)
+        groups = [outcome for outcome in grouped if isinstance(outcome, Group)]
+        outcomes: list[Position | Rejected] = [outcome for outcome in grouped if isinstance(outcome, Rejected)]
+        if groups:
+            outcomes += self._tracking.take((tag_group, self._solving.take(groups)), tracks, forget)
+        return sorted_out(outcomes)

@@ -16,8 +16,8 @@ from pipeline.positioning.rounds import GroupingSettings, Outcome, Rounds
 from pipeline.transforms import round_state
 from pipeline.transforms.metric_names import GROUP_SIZE
 from pipeline.transforms.metrics import MeteredFn
-from pipeline.transforms.outputs import rejected, sort_out
-from pipeline.transforms.tag_groups import Bag, TagStates, by_tag, tag_states_spec
+from pipeline.transforms.outputs import sort_out, sorted_out
+from pipeline.transforms.tag_groups import Bag, TagStates, Timer, by_tag, tag_states_spec
 from pipeline.wire.readings import unpack
 from pipeline.wire.state_pb2 import Readings
 
@@ -27,7 +27,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class GroupReadings(beam.PTransform):
-    """``PCollection[(tag group, packed readings)]`` to a dict of ``groups`` and ``rejected``."""
+    """``PCollection[(tag group, packed readings)]`` to a dict of ``groups``, in lists, and ``rejected``."""
 
     def __init__(self, settings: GroupingSettings, *, strict: bool = False) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class GroupReadings(beam.PTransform):
 
     def expand(self, readings: beam.PCollection[tuple[int, bytes]]) -> dict[str, beam.PCollection[Any]]:
         """Apply the stage."""
-        return sort_out(readings, "Group", GroupFn(self._settings, strict=self._strict), GROUPS, Group)
+        return sort_out(readings, "Group", GroupFn(self._settings, strict=self._strict), GROUPS, list[Group])
 
 
 class GroupFn(MeteredFn):
@@ -57,6 +57,11 @@ class GroupFn(MeteredFn):
         timer: Any = beam.DoFn.TimerParam(DUE),  # noqa: B008
     ) -> Iterator[Any]:
         """Take a batch of readings of one tag group in."""
+        yield from sorted_out(self.take(element, bag, timer))
+
+    def take(self, element: tuple[int, bytes], bag: Bag, timer: Timer) -> list[Outcome]:
+        """Take a batch of readings of one tag group in; return the groups and rejections that follow."""
+        found: list[Outcome] = []
         states = TagStates(bag)
         for tag, readings in by_tag(unpack(Readings.FromString(element[1]))).items():
             self._metrics.add("in", len(readings))
@@ -74,9 +79,10 @@ class GroupFn(MeteredFn):
                     rounds = self._rebuilt(states.get(tag), taken)
                 else:
                     taken.append(reading)
-                yield from self._counted(outcomes)
+                found += outcomes
             self._keep(states, tag, rounds)
         states.commit(timer)
+        return self._counted(found)
 
     @on_timer(DUE)
     def due(
@@ -86,7 +92,12 @@ class GroupFn(MeteredFn):
         timer: Any = beam.DoFn.TimerParam(DUE),  # noqa: B008
     ) -> Iterator[Any]:
         """Settle what is due. A timer is a hint: it may come late, twice, or when there is nothing to do."""
+        yield from sorted_out(self.settle(now, bag, timer))
+
+    def settle(self, now: Timestamp, bag: Bag, timer: Timer) -> list[Outcome]:
+        """Settle what is due; return the groups and rejections that follow."""
         now_us = now.micros
+        found: list[Outcome] = []
         states = TagStates(bag)
         for tag in states.due(now_us):
             rounds = round_state.from_bytes(states.get(tag))
@@ -105,8 +116,9 @@ class GroupFn(MeteredFn):
                     states.forget(tag)
                 else:
                     self._keep(states, tag, rounds)
-            yield from self._counted(outcomes)
+            found += outcomes
         states.commit(timer)
+        return self._counted(found)
 
     def _rebuilt(self, state: bytes, taken: list[Reading]) -> Rounds:
         """Return the rounds as they were before a reading that failed half-way: grouping again gives the same."""
@@ -119,15 +131,14 @@ class GroupFn(MeteredFn):
         rounds.forget_seen(self._settings)
         states.put(tag, rounds.due_us(self._settings), round_state.to_bytes(rounds))
 
-    def _counted(self, outcomes: list[Outcome]) -> Iterator[Any]:
+    def _counted(self, outcomes: list[Outcome]) -> list[Outcome]:
         for outcome in outcomes:
             if isinstance(outcome, Group):
                 self._metrics.add("out")
                 self._metrics.observe(GROUP_SIZE, len(outcome.readings))
-                yield outcome
             else:
                 self._metrics.rejected(outcome.reason)
-                yield rejected(outcome)
+        return outcomes
 
 
 def _internal_error(reading: Reading, error: Exception) -> Rejected:

@@ -65,6 +65,12 @@ class StageMetrics:
         """Take a value of a quantity in; a negative one, which two clocks can give, counts as 0."""
         self._quantities[quantity].take(value)
 
+    def observe_all(self, quantity: Quantity, values: Iterable[int]) -> None:
+        """Take values of a quantity in, as :meth:`observe` does."""
+        take = self._quantities[quantity].take
+        for value in values:
+            take(value)
+
     def tell(self) -> None:
         """Tell Beam what the bundle came to. Only within a bundle does Beam listen."""
         for observed in self._quantities.values():

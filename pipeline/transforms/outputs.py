@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -40,3 +40,15 @@ def sort_out(
 def rejected(record: Rejected) -> beam.pvalue.TaggedOutput:
     """Return a rejection as a DoFn gives it."""
     return beam.pvalue.TaggedOutput(REJECTED, record)
+
+
+def sorted_out(outcomes: Iterable[Any]) -> Iterator[Any]:
+    """Give outcomes as a DoFn does: each rejection by itself, all else as one list, if there is any."""
+    passed = []
+    for outcome in outcomes:
+        if isinstance(outcome, Rejected):
+            yield rejected(outcome)
+        else:
+            passed.append(outcome)
+    if passed:
+        yield passed

@@ -11,7 +11,7 @@ from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import TimerSpec, on_timer
 from apache_beam.utils.timestamp import Timestamp
 
-from pipeline.model import Position, Reason, Solved, Stage
+from pipeline.model import Position, Reason, Rejected, Solved, Stage
 from pipeline.positioning.solve import parted, refused
 from pipeline.positioning.track import Track
 from pipeline.positioning.track_settings import TrackSettings
@@ -19,9 +19,9 @@ from pipeline.positioning.tracker import Outcome, Tracker
 from pipeline.positioning.warm_up import warm_up_filter
 from pipeline.site import SiteSource
 from pipeline.transforms import track_state
-from pipeline.transforms.outputs import rejected
+from pipeline.transforms.outputs import sorted_out
 from pipeline.transforms.site_fn import SiteFn
-from pipeline.transforms.tag_groups import Bag, TagStates, by_tag, tag_states_spec
+from pipeline.transforms.tag_groups import Bag, TagStates, Timer, by_tag, tag_states_spec
 
 _LOG = logging.getLogger(__name__)
 
@@ -80,6 +80,11 @@ class TrackFn(SiteFn):
         timer: Any = beam.DoFn.TimerParam(FORGET),  # noqa: B008
     ) -> Iterator[Any]:
         """Take a batch of groups of one tag group in."""
+        yield from sorted_out(self.take(element, bag, timer))
+
+    def take(self, element: tuple[int, Sequence[Solved]], bag: Bag, timer: Timer) -> list[Position | Rejected]:
+        """Take a batch of groups of one tag group in; return positions, and rejections of all readings without."""
+        found: list[Position | Rejected] = []
         states = TagStates(bag)
         for tag, groups in by_tag(element[1]).items():
             self._metrics.add("in", len(groups))
@@ -97,12 +102,13 @@ class TrackFn(SiteFn):
                     outcome = refused(part, Reason.INTERNAL_ERROR, Stage.TRACK, repr(error))
                 else:
                     taken.append(part)
-                yield from self._counted(outcome)
+                found += self._counted(outcome)
             if track is None:
                 states.forget(tag)
             else:
                 states.put(tag, track.clock_us + self._memory.kept_us, track_state.to_bytes(track))
         states.commit(timer if self._memory.is_cleared else None)
+        return found
 
     @on_timer(FORGET)
     def forget(
@@ -129,13 +135,12 @@ class TrackFn(SiteFn):
             track, _ = self._take(track, solved)
         return track
 
-    def _counted(self, outcome: Outcome) -> Iterator[Any]:
+    def _counted(self, outcome: Outcome) -> Sequence[Position | Rejected]:
         if isinstance(outcome, Position):
             self._metrics.add("out")
             if outcome.refused:
                 self._metrics.add("ranges_refused", len(outcome.refused))
-            yield outcome
-            return
+            return [outcome]
         for rejection in outcome:
             self._metrics.rejected(rejection.reason)
-            yield rejected(rejection)
+        return outcome

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
 
@@ -20,7 +20,10 @@ _LOG = logging.getLogger(__name__)
 
 
 class Trilaterate(beam.PTransform):
-    """``PCollection[Group]`` to ``PCollection[Solved]``. What becomes of a group without a fix is the next stage's."""
+    """``PCollection[list[Group]]`` to ``PCollection[list[Solved]]``.
+
+    What becomes of a group without a fix is the next stage's.
+    """
 
     def __init__(self, site: SiteSource, settings: SolverSettings, *, strict: bool = False) -> None:
         super().__init__()
@@ -28,10 +31,10 @@ class Trilaterate(beam.PTransform):
         self._settings = settings
         self._strict = strict
 
-    def expand(self, groups: beam.PCollection[Group]) -> beam.PCollection[Solved]:
+    def expand(self, groups: beam.PCollection[list[Group]]) -> beam.PCollection[list[Solved]]:
         """Apply the stage."""
         solving = TrilaterateFn(self._site, self._settings, strict=self._strict)
-        return groups | "Trilaterate" >> beam.ParDo(solving).with_output_types(Solved)
+        return groups | "Trilaterate" >> beam.ParDo(solving).with_output_types(list[Solved])
 
 
 class TrilaterateFn(SiteFn):
@@ -47,8 +50,15 @@ class TrilaterateFn(SiteFn):
         super().setup()
         warm_up_solver()
 
-    def process(self, group: Group) -> Iterator[Solved]:
-        """Solve one group."""
+    def process(self, groups: Sequence[Group]) -> Iterator[list[Solved]]:
+        """Solve groups."""
+        yield self.take(groups)
+
+    def take(self, groups: Sequence[Group]) -> list[Solved]:
+        """Solve groups."""
+        return [solved for group in groups for solved in self._solve(group)]
+
+    def _solve(self, group: Group) -> Iterator[Solved]:
         self._metrics.add("in")
         began_ns = time.perf_counter_ns()
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -14,11 +14,14 @@ from pipeline.transforms.outputs import POSITIONS, rejected, sort_out
 
 
 class Untracked(beam.PTransform):
-    """``PCollection[Solved]`` to a dict of ``positions`` and ``rejected``: every reading of a group without a fix."""
+    """``PCollection[list[Solved]]`` to a dict of ``positions``, in lists, and ``rejected``.
 
-    def expand(self, solved: beam.PCollection[Solved]) -> dict[str, beam.PCollection[Any]]:
+    Rejected is every reading of a group without a fix.
+    """
+
+    def expand(self, solved: beam.PCollection[list[Solved]]) -> dict[str, beam.PCollection[Any]]:
         """Apply the stage."""
-        return sort_out(solved, "Untracked", UntrackedFn(), POSITIONS, Position)
+        return sort_out(solved, "Untracked", UntrackedFn(), POSITIONS, list[Position])
 
 
 class UntrackedFn(MeteredFn):
@@ -27,14 +30,18 @@ class UntrackedFn(MeteredFn):
     def __init__(self) -> None:
         super().__init__("untracked")
 
-    def process(self, solved: Solved) -> Iterator[Any]:
-        """Pass a fix on, or reject."""
-        self._metrics.add("in")
-        position = untracked(solved)
-        if position is not None:
-            self._metrics.add("out")
-            yield position
-            return
-        for rejection in unanswered(solved):
-            self._metrics.rejected(rejection.reason)
-            yield rejected(rejection)
+    def process(self, solved: Sequence[Solved]) -> Iterator[Any]:
+        """Pass fixes on, and reject what has none."""
+        self._metrics.add("in", len(solved))
+        positions: list[Position] = []
+        for one in solved:
+            position = untracked(one)
+            if position is not None:
+                positions.append(position)
+                continue
+            for rejection in unanswered(one):
+                self._metrics.rejected(rejection.reason)
+                yield rejected(rejection)
+        if positions:
+            self._metrics.add("out", len(positions))
+            yield positions

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -26,7 +26,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class WatchZones(beam.PTransform):
-    """``PCollection[Position]`` to ``PCollection[Event]``.
+    """``PCollection[list[Position]]`` to ``PCollection[Event]``.
 
     With ``bounded`` no timer is set, for a runner of bounded input fires the timers of a stage before the stage has its
     last input: an exit still waited for at the end of the input is then not told.
@@ -41,7 +41,7 @@ class WatchZones(beam.PTransform):
         self._bounded = bounded
         self._strict = strict
 
-    def expand(self, positions: beam.PCollection[Position]) -> beam.PCollection[Event]:
+    def expand(self, positions: beam.PCollection[list[Position]]) -> beam.PCollection[Event]:
         """Apply the stage."""
         watching = WatchZonesFn(self._site, self._settings, bounded=self._bounded, strict=self._strict)
         return (
@@ -63,9 +63,9 @@ class GatherFn(beam.DoFn):
         self._has_zones = bool(self._site_source().zones)
         self._batches = Batches[Whereabouts](pack_whereabouts)
 
-    def process(self, position: Position) -> Iterator[Batched]:
-        """Take one position in; it leaves with the bundle."""
-        if self._has_zones:
+    def process(self, positions: Iterable[Position]) -> Iterator[Batched]:
+        """Take positions in; they leave with the bundle."""
+        for position in positions if self._has_zones else ():
             where = whereabouts(position)
             full = self._batches.add(tag_group(where.tag), where, where.kafka_time_us)
             if full is not None:

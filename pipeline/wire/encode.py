@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import math
+from functools import lru_cache
 
 import orjson
 
@@ -22,14 +23,13 @@ def encode_position(position: Position) -> tuple[bytes, bytes]:
     The first five fields are the contract with the Node bridge; the others tell how far the position can be trusted.
     ``accuracy`` (m) is the horizontal 1-sigma, sqrt((σx² + σy²) / 2); ``course`` is in degrees clockwise from y.
     """
-    readings = position.readings
-    refused = set(position.refused)
+    readings, refused = position.readings, position.refused
     value = {
         "tagid": position.tag,
         "x": position.x_m,
         "y": position.y_m,
-        "detached": any(reading.detached for reading in readings),
-        "battery_low": any(reading.battery_low for reading in readings),
+        "detached": True in [reading.detached for reading in readings],
+        "battery_low": True in [reading.battery_low for reading in readings],
         "z": position.z_m,
         "accuracy": accuracy_m(position),
         "cov_xx": position.cov_xx_m2,
@@ -78,8 +78,13 @@ def encode_rejected(rejected: Rejected, topic: str) -> tuple[bytes, bytes]:
 
 def iso_utc(time_us: int) -> str:
     """Return a time in ISO 8601, UTC, with milliseconds."""
-    moment = _EPOCH + dt.timedelta(microseconds=time_us)
-    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    seconds, us = divmod(time_us, 1_000_000)
+    return f"{_iso_seconds(seconds)}.{us // 1000:03d}Z"
+
+
+@lru_cache(maxsize=64)
+def _iso_seconds(seconds: int) -> str:
+    return (_EPOCH + dt.timedelta(seconds=seconds)).isoformat().removesuffix("+00:00")
 
 
 def accuracy_m(position: Position) -> float | None:

@@ -1,9 +1,15 @@
-"""Records of Kafka as the Java side hands them over: what a bundle holds as columns."""
+"""Records of Kafka as they cross between the Java side and this one: many in an element, for crossing costs by it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TypeAlias
+
 from pipeline.model import KafkaRecord
-from pipeline.wire.state_pb2 import KafkaRecords
+from pipeline.wire.state_pb2 import KafkaRecords, ProducedRecords
+
+Produced: TypeAlias = tuple[bytes, bytes]
+"""Key and value of a record that is written."""
 
 
 def unpack_records(packed: bytes) -> list[KafkaRecord]:
@@ -15,3 +21,15 @@ def unpack_records(packed: bytes) -> list[KafkaRecord]:
             columns.partition, columns.offset, columns.kafka_time_ms, columns.value, strict=True
         )
     ]
+
+
+def pack_produced(records: Iterable[Produced]) -> bytes:
+    """Return records that are to be written as columns, in their order."""
+    keys, values = zip(*records, strict=True)
+    return ProducedRecords(key=keys, value=values).SerializeToString()
+
+
+def unpack_produced(packed: bytes) -> list[Produced]:
+    """Return the records of columns. The inverse of :func:`pack_produced`."""
+    columns = ProducedRecords.FromString(packed)
+    return list(zip(columns.key, columns.value, strict=True))
