@@ -23,13 +23,14 @@ def encode_position(position: Position) -> tuple[bytes, bytes]:
     The first five fields are the contract with the Node bridge; the others tell how far the position can be trusted.
     ``accuracy`` (m) is the horizontal 1-sigma, sqrt((σx² + σy²) / 2); ``course`` is in degrees clockwise from y.
     """
-    readings, refused = position.readings, position.refused
+    _, anchors, _, _, _, _, detached, battery_low, partitions, offsets = zip(*position.readings, strict=True)
+    refused = position.refused
     value = {
         "tagid": position.tag,
         "x": position.x_m,
         "y": position.y_m,
-        "detached": True in [reading.detached for reading in readings],
-        "battery_low": True in [reading.battery_low for reading in readings],
+        "detached": True in detached,
+        "battery_low": True in battery_low,
         "z": position.z_m,
         "accuracy": accuracy_m(position),
         "cov_xx": position.cov_xx_m2,
@@ -39,15 +40,15 @@ def encode_position(position: Position) -> tuple[bytes, bytes]:
         "speed": position.speed_m_s,
         "course": position.course_deg,
         "timestamp_generated": iso_utc(position.at_us),
-        "anchors": [reading.anchor for reading in readings if reading.anchor not in refused],
-        "anchors_refused": list(position.refused),
+        "anchors": [anchor for anchor in anchors if anchor not in refused] if refused else anchors,
+        "anchors_refused": refused,
         "residual": position.residual_m,
         "gdop": position.gdop,
         "nis": position.nis,
         "nis_dof": position.nis_dof,
         "fix_id": position.fix_id,
         "map_version": position.map_version,
-        "records": [[reading.partition, reading.offset] for reading in readings],
+        "records": tuple(zip(partitions, offsets, strict=True)),
     }
     return position.tag.encode(), orjson.dumps(value)
 
