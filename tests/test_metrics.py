@@ -92,6 +92,18 @@ def test_buckets_hold_all_up_to_their_bound() -> None:
     assert not any(name.startswith("encode.latency_ms") for name in found)  # of which nothing was seen
 
 
+def test_a_value_may_be_taken_many_times_at_once() -> None:
+    metrics = StageMetrics("encode")
+    with told() as container:
+        metrics.begin()
+        metrics.observe(RESIDUAL_MM, 21, 3)
+        metrics.observe(RESIDUAL_MM, 10, 0)
+        metrics.tell()
+    found = counts(container)
+    assert (found["encode.residual_mm.le_20"], found["encode.residual_mm.le_50"]) == (0, 3)
+    assert found["encode.residual_mm.sum"] == 63
+
+
 def test_only_names_of_the_list_are_told() -> None:
     metrics = StageMetrics("decode")
     with told() as container:

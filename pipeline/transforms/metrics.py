@@ -61,9 +61,9 @@ class StageMetrics:
             self.add(f"event.{event.kind}")
             yield event
 
-    def observe(self, quantity: Quantity, value: int) -> None:
-        """Take a value of a quantity in; a negative one, which two clocks can give, counts as 0."""
-        self._quantities[quantity].take(value)
+    def observe(self, quantity: Quantity, value: int, count: int = 1) -> None:
+        """Take a value of a quantity in, so many times; a negative one, which two clocks can give, counts as 0."""
+        self._quantities[quantity].take(value, count)
 
     def observe_all(self, quantity: Quantity, values: Iterable[int]) -> None:
         """Take values of a quantity in, as :meth:`observe` does."""
@@ -100,10 +100,10 @@ class _Observed:
         self._in_bucket = [0] * (len(self._bounds) + 1)
         self._sum = 0
 
-    def take(self, value: int) -> None:
-        self._in_bucket[bisect_left(self._bounds, value)] += 1
+    def take(self, value: int, count: int) -> None:
+        self._in_bucket[bisect_left(self._bounds, value)] += count
         if value > 0:
-            self._sum += value
+            self._sum += value * count
 
     def counts(self) -> Iterator[tuple[str, int]]:
         """Iterate over counters and counts; without any value there are none."""
