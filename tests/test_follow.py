@@ -11,11 +11,11 @@ from apache_beam.pvalue import TaggedOutput
 
 from pipeline.model import Position, Reading, Rejected
 from pipeline.positioning.rounds import GroupingSettings, Rounds
+from pipeline.positioning.solve_all import Solver
 from pipeline.positioning.track_settings import TrackSettings
 from pipeline.positioning.tracker import Tracker
 from pipeline.positioning.trilateration import SolverSettings
 from pipeline.site import Site
-from pipeline.transforms import trilaterate
 from pipeline.transforms.follow import FollowFn
 from pipeline.transforms.group import GroupFn
 from pipeline.transforms.tag_groups import TagStates, tag_group, timer_at
@@ -173,7 +173,7 @@ def stumble(*_: object, **__: object) -> Any:
 
 @pytest.mark.parametrize(
     ("whose", "what"),
-    [(Rounds, "add"), (trilaterate, "solve_known"), (Tracker, "take")],
+    [(Rounds, "add"), (Solver, "solve_all"), (Tracker, "take")],
     ids=["group", "solve", "track"],
 )
 def test_an_unexpected_error_in_any_part_costs_readings_and_no_more(

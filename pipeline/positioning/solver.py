@@ -1,4 +1,4 @@
-"""From a table of ranges to the tag's place and its accuracy, or to what is wrong with the ranges: one compiled call.
+"""From ranges to the tag's place and its accuracy, or to what is wrong with the ranges: many groups in a compiled call.
 
 Frame, units and the table of ranges are those of :mod:`pipeline.positioning.spheres`.
 
@@ -12,15 +12,22 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
+
 from pipeline.positioning.both_sides import BothSides, both_sides
 from pipeline.positioning.compiled import compiled
 from pipeline.positioning.least_squares import Symmetric, inverse, linearise, refine
 from pipeline.positioning.outliers import CONTRADICTION, SUSPICIOUS, Choice, agreeing, agreement, kept_rows, scale
 from pipeline.positioning.spheres import (
+    COLUMNS,
     OWN,
     RANGE,
+    Floats,
+    Indexes,
     Place,
     Table,
+    X,
+    Y,
     flatness,
     predict,
     prepare,
@@ -30,7 +37,7 @@ from pipeline.positioning.spheres import (
 from pipeline.site import COLLINEAR_RATIO
 
 SOLVED, ON_ONE_LINE, NO_SQUARE, DO_NOT_MEET, DILUTED, NOT_CONVERGED, CONTRADICTORY, TWO_PLACES, NO_RANGES = range(9)
-"""What came of the ranges."""
+"""What came of the ranges; ``NO_RANGES``: they are not three or more distances, from 0 up, to different anchors."""
 
 AMBIGUOUS_CHI_SQUARE = 9.0
 """Two places whose chi-squares differ by less cannot be told apart: three sigmas, odds of about 90 to 1."""
@@ -68,40 +75,87 @@ class Demands(NamedTuple):
     max_gdop: float
 
 
-Answer = tuple[int, float, float, float, float, float, float, float, float, float, float, float, int]
-"""An outcome as plain numbers: verdict, value, beside, x, y, z, covariance xx, xy, yy, zz, residual, gdop, refused."""
+VERDICT, VALUE, BESIDE, PLACE_X, PLACE_Y, PLACE_Z, COV_XX, COV_XY, COV_YY, COV_ZZ, RESIDUAL, GDOP, REFUSED = range(13)
+"""The columns of the answers: an outcome in plain numbers, and how many of the ranges were refused."""
+FIGURES = 13
 
 
 @compiled
-def answer(  # noqa: PLR0917
-    table: Table,
-    kept: Choice,
+def answer_all(  # noqa: PLR0917
+    anchors: Table,
+    rows: Indexes,
+    distances: Floats,
+    ends: Indexes,
     lowest_z: float,
     highest_z: float,
     sigma: float,
     max_residual: float,
     max_gdop: float,
-) -> Answer:
-    """Do what :func:`solve` does, from measurements for :func:`prepare`, in numbers cheap to hand to Python."""
-    if prepare(table, sigma):
-        found = solve(table, kept, Demands(lowest_z, highest_z, sigma, max_residual, max_gdop))
-    else:
-        found = _unsolved(NO_RANGES, 0.0, 0.0)
-    return (
-        found.verdict,
-        found.value,
-        found.beside,
-        found.place.x,
-        found.place.y,
-        found.place.z,
-        found.covariance.xx,
-        found.covariance.xy,
-        found.covariance.yy,
-        found.covariance.zz,
-        found.residual,
-        found.gdop,
-        len(kept) - kept.sum(),
-    )
+) -> tuple[Floats, Choice]:
+    """Do what :func:`solve` does for groups of ranges, one after the other, in numbers cheap to hand to Python.
+
+    Args:
+        anchors: what :func:`pipeline.positioning.spheres.prepare` takes of each anchor, shape (m, ``COLUMNS``).
+        rows: which anchor each range is to: a row of ``anchors``, or -1 for one that is none of them; shape (n,).
+        distances: the slant ranges (m), shape (n,).
+        ends: where each group's ranges end, and those of the next begin; shape (g,).
+        lowest_z: see :class:`Demands`, as of the other numbers.
+        highest_z: see there.
+        sigma: see there.
+        max_residual: see there.
+        max_gdop: see there.
+
+    Returns:
+        the outcome of each group, shape (g, ``FIGURES``), its place in the frame of ``anchors``; and, shape (n,),
+        whether each range was kept.
+    """
+    found, kept = np.empty((len(ends), FIGURES)), np.ones(len(rows), np.bool_)
+    demands = Demands(lowest_z, highest_z, sigma, max_residual, max_gdop)
+    most = begin = 0
+    for end in ends:
+        most, begin = max(most, end - begin), end
+    tables = np.empty((most, COLUMNS))
+    begin = 0
+    for group in range(len(ends)):
+        end = ends[group]
+        table, choice = tables[: end - begin], kept[begin:end]
+        outcome, origin_x, origin_y = _unsolved(NO_RANGES, 0.0, 0.0), 0.0, 0.0
+        if _tabulated(table, anchors, rows[begin:end], distances[begin:end]):
+            origin_x, origin_y = table[0, X], table[0, Y]
+            if prepare(table, sigma):
+                outcome = solve(table, choice, demands)
+        _tell(found[group], outcome, origin_x, origin_y)
+        found[group, REFUSED] = end - begin - choice.sum()
+        begin = end
+    return found, kept
+
+
+@compiled
+def _tabulated(table: Table, anchors: Table, rows: Indexes, distances: Floats) -> bool:
+    """Fill in the measurements of a group, if they are three or more and to different anchors."""
+    if len(rows) < _LEAST:
+        return False
+    for at in range(len(rows)):
+        row = rows[at]
+        if row < 0:
+            return False
+        for before in range(at):
+            if rows[before] == row:
+                return False
+        for column in range(COLUMNS):
+            table[at, column] = anchors[row, column]
+        table[at, RANGE] = distances[at]
+    return True
+
+
+@compiled
+def _tell(figures: Floats, outcome: Outcome, origin_x: float, origin_y: float) -> None:
+    """Write an outcome down, its place in the frame of the origin."""
+    figures[VERDICT], figures[VALUE], figures[BESIDE] = outcome.verdict, outcome.value, outcome.beside
+    place, covariance = outcome.place, outcome.covariance
+    figures[PLACE_X], figures[PLACE_Y], figures[PLACE_Z] = origin_x + place.x, origin_y + place.y, place.z
+    figures[COV_XX], figures[COV_XY], figures[COV_YY] = covariance.xx, covariance.xy, covariance.yy
+    figures[COV_ZZ], figures[RESIDUAL], figures[GDOP] = covariance.zz, outcome.residual, outcome.gdop
 
 
 @compiled

@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 
 from pipeline.positioning.compiled import compiled
 
+Floats = NDArray[np.float64]
+Indexes = NDArray[np.int64]
 Table = NDArray[np.float64]
 """Ranges, shape (n, ``COLUMNS``)."""
 

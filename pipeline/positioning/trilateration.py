@@ -11,7 +11,7 @@ others are refused, by name. The science is in ``solver`` and the modules that i
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import NamedTuple, NoReturn
 
@@ -30,7 +30,7 @@ from pipeline.positioning.solver import (
     ON_ONE_LINE,
     SOLVED,
     TWO_PLACES,
-    answer,
+    answer_all,
 )
 from pipeline.positioning.spheres import COLUMNS, Table
 from pipeline.site import COLLINEAR_RATIO, MIN_ANCHORS, Anchor
@@ -122,26 +122,28 @@ def trilaterate(
         ValueError: these are not ranges to anchors: too few, an anchor twice, of unequal number, negative, not finite.
     """
     solve_z = tag_height_m is None and tag_height_range_m is not None and None not in [a.z_m for a in anchors]
-    measured = _measurements(anchors, distances_m, tag_height_m, settings.bias_sigma_m, solve_z=solve_z)
+    _check(anchors, distances_m, tag_height_m)
     lowest_z, highest_z = tag_height_range_m if solve_z and tag_height_range_m is not None else (0.0, 0.0)
     if solve_z and not lowest_z < highest_z:
         raise ValueError(f"tag_height_range_m must be lowest and highest, got {tag_height_range_m!r}")
-    kept = np.ones(len(anchors), np.bool_)
-    found = answer(
-        measured,
-        kept,
+    found, kept = answer_all(
+        measurements(anchors, tag_height_m, settings.bias_sigma_m, solve_z=solve_z),
+        np.arange(len(anchors)),
+        np.array(distances_m, np.float64),
+        np.array([len(anchors)]),
         float(lowest_z),
         float(highest_z),
         float(settings.range_sigma_m),
         float(settings.max_residual_m),
         float(settings.max_gdop),
     )
-    verdict, value, beside, x_m, y_m, z_m, cov_xx_m2, cov_xy_m2, cov_yy_m2, cov_zz_m2, residual_m, gdop, bad = found
+    verdict, value, beside, x_m, y_m, z_m, cov_xx_m2, cov_xy_m2, cov_yy_m2, cov_zz_m2, residual_m, gdop, bad = found[
+        0
+    ].tolist()
     if verdict == NO_RANGES:
         _refuse_values(anchors, distances_m)
     if verdict != SOLVED:
-        raise UnsolvableError(*_why(verdict, value, beside, settings))
-    x_m, y_m = anchors[0].x_m + x_m, anchors[0].y_m + y_m
+        raise UnsolvableError(*why_not(verdict, value, beside, settings))
     height_m = z_m if solve_z else tag_height_m
     refused = tuple(np.flatnonzero(~kept).tolist()) if bad else ()
     if math.isnan(cov_xx_m2):
@@ -156,51 +158,28 @@ def warm_up() -> None:
     trilaterate(anchors, [2.5, 2.5, 2.5], 2.0)
 
 
-def _measurements(
-    anchors: Sequence[Anchor],
-    distances_m: Sequence[float],
-    tag_height_m: float | None,
-    bias_sigma_m: float,
-    *,
-    solve_z: bool,
-) -> Table:
-    """Return what :func:`pipeline.positioning.spheres.prepare` takes. Heights are over the tag, or the site's for z."""
-    count = len(anchors)
-    if count != len(distances_m):
-        raise ValueError(f"as many distances as anchors are needed, got {len(distances_m)} for {count}")
-    if count < MIN_ANCHORS:
-        raise ValueError(f"{MIN_ANCHORS} or more anchors are needed, got {count}")
-    if len({anchor.id for anchor in anchors}) < count:
-        raise ValueError(f"anchors must differ, got {[anchor.id for anchor in anchors]}")
-    if not (tag_height_m is None or math.isfinite(tag_height_m)):
-        raise ValueError(f"tag_height_m must be finite or None, got {tag_height_m!r}")
+def measurements(anchors: Iterable[Anchor], tag_height_m: float | None, bias_sigma_m: float, *, solve_z: bool) -> Table:
+    """Return what :func:`pipeline.positioning.solver.answer_all` takes of anchors, a row each.
+
+    Heights are over the tag where its height is known, and the site's where it is solved for.
+    """
     is_flat = tag_height_m is None and not solve_z
     base_m = tag_height_m or 0.0
     cells: list[float] = []
-    for anchor, distance_m in zip(anchors, distances_m, strict=True):
+    for anchor in anchors:
         z_m, sigma_m = anchor.z_m, anchor.bias_sigma_m
         cells += (
             anchor.x_m,
             anchor.y_m,
             0.0 if z_m is None or is_flat else z_m - base_m,
-            distance_m,
+            0.0,
             anchor.bias_m,
             bias_sigma_m if sigma_m is None else sigma_m,
         )
-    return np.array(cells, np.float64).reshape(count, COLUMNS)
+    return np.array(cells, np.float64).reshape(-1, COLUMNS)
 
 
-def _refuse_values(anchors: Sequence[Anchor], distances_m: Sequence[float]) -> NoReturn:
-    for anchor, distance_m in zip(anchors, distances_m, strict=True):
-        numbers = (anchor.x_m, anchor.y_m, anchor.z_m, distance_m, anchor.bias_m, anchor.bias_sigma_m)
-        if not all(math.isfinite(number) for number in numbers if number is not None):
-            raise ValueError(f"coordinates and distance must be finite, got {anchor} and {distance_m!r}")
-        if distance_m < 0.0:
-            raise ValueError(f"distance to {anchor.id} must be 0 or more, got {distance_m!r}")
-    raise ValueError("heights over the tag must be finite")
-
-
-def _why(verdict: int, value: float, beside: float, settings: SolverSettings) -> tuple[Reason, str]:
+def why_not(verdict: int, value: float, beside: float, settings: SolverSettings) -> tuple[Reason, str]:
     """Return why there is no place: what failed, its bound and its value."""
     name, bound = {
         ON_ONE_LINE: ("anchors on one line: width for length is", f"must be {COLLINEAR_RATIO} or more"),
@@ -221,3 +200,25 @@ def _why(verdict: int, value: float, beside: float, settings: SolverSettings) ->
     degenerate = verdict in {ON_ONE_LINE, DILUTED, TWO_PLACES}
     reason = Reason.DEGENERATE_GEOMETRY if degenerate else Reason.INCONSISTENT_RANGES
     return reason, f"{name} {value:.3g}{unit}, {bound}"
+
+
+def _check(anchors: Sequence[Anchor], distances_m: Sequence[float], tag_height_m: float | None) -> None:
+    count = len(anchors)
+    if count != len(distances_m):
+        raise ValueError(f"as many distances as anchors are needed, got {len(distances_m)} for {count}")
+    if count < MIN_ANCHORS:
+        raise ValueError(f"{MIN_ANCHORS} or more anchors are needed, got {count}")
+    if len({anchor.id for anchor in anchors}) < count:
+        raise ValueError(f"anchors must differ, got {[anchor.id for anchor in anchors]}")
+    if not (tag_height_m is None or math.isfinite(tag_height_m)):
+        raise ValueError(f"tag_height_m must be finite or None, got {tag_height_m!r}")
+
+
+def _refuse_values(anchors: Sequence[Anchor], distances_m: Sequence[float]) -> NoReturn:
+    for anchor, distance_m in zip(anchors, distances_m, strict=True):
+        numbers = (anchor.x_m, anchor.y_m, anchor.z_m, distance_m, anchor.bias_m, anchor.bias_sigma_m)
+        if not all(math.isfinite(number) for number in numbers if number is not None):
+            raise ValueError(f"coordinates and distance must be finite, got {anchor} and {distance_m!r}")
+        if distance_m < 0.0:
+            raise ValueError(f"distance to {anchor.id} must be 0 or more, got {distance_m!r}")
+    raise ValueError("heights over the tag must be finite")

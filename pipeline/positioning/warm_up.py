@@ -26,13 +26,13 @@ from typing import Any, cast
 from numba import config
 
 from pipeline.positioning import tracker, trilateration
-from pipeline.positioning.solver import answer
+from pipeline.positioning.solver import answer_all
 from pipeline.positioning.track_filter import advance
 
 
 def warm_up_solver() -> None:
-    """Compile what :func:`pipeline.positioning.trilateration.trilaterate` runs, or load it."""
-    _bring_ready(_kept_in(answer))
+    """Compile what solves groups, one (``trilaterate``) or many (``Solver``), or load it."""
+    _bring_ready(_kept_in(answer_all))
     trilateration.warm_up()
 
 
@@ -72,9 +72,9 @@ def _bring_ready(kept_in: Path) -> None:
 def main() -> None:
     """Do it, and say so."""
     say = sys.stdout.write
-    say(f"machine code is kept in {_kept_in(answer)}\n")
+    say(f"machine code is kept in {_kept_in(answer_all)}\n")
     parts: list[tuple[str, object, Callable[[], None]]] = [
-        ("solver", answer, warm_up_solver),
+        ("solver", answer_all, warm_up_solver),
         ("filter", advance, warm_up_filter),
     ]
     for name, kernel, load in parts:
