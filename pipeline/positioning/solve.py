@@ -55,11 +55,16 @@ def untracked(solved: Solved) -> Position | None:
     fix = solved.fix
     if fix is None:
         return None
+    # No range is later than Kafka had it, whatever an anchor's clock says. (The function min would cost twice as much.)
+    times_us = [
+        one.measured_at_us if one.measured_at_us <= one.kafka_time_us else one.kafka_time_us  # noqa: FURB136
+        for one in solved.readings
+    ]
+    speed_m_s = course_deg = nis = None
     return Position(
         fix_id(solved.readings),
         solved.tag,
-        # No range is later than Kafka had it, whatever an anchor's clock says.
-        max(min(reading.measured_at_us, reading.kafka_time_us) for reading in solved.readings),
+        max(times_us),
         fix.x_m,
         fix.y_m,
         fix.z_m,
@@ -67,15 +72,15 @@ def untracked(solved: Solved) -> Position | None:
         fix.cov_xy_m2,
         fix.cov_yy_m2,
         fix.var_zz_m2,
-        speed_m_s=None,
-        course_deg=None,
-        residual_m=fix.residual_m,
-        gdop=fix.gdop,
-        nis=None,
-        nis_dof=0,
-        refused=fix.refused,
-        map_version=fix.map_version,
-        readings=solved.readings,
+        speed_m_s,
+        course_deg,
+        fix.residual_m,
+        fix.gdop,
+        nis,
+        0,  # nis_dof
+        fix.refused,
+        fix.map_version,
+        solved.readings,
     )
 
 
