@@ -90,7 +90,7 @@ def groups_of(draw: st.DrawFn, site: Site) -> list[Group]:
     return groups
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.data(), st.sampled_from([BELIEVED, SolverSettings(max_residual_m=30.0), SolverSettings(max_gdop=2.0)]))
 def test_many_at_once_are_as_one_by_one(data: st.DataObject, believed: SolverSettings) -> None:
     site = data.draw(sites())

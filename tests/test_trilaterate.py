@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.model import Group
@@ -30,6 +30,7 @@ def stage(site: Site = DEMO, *, strict: bool = False) -> TrilaterateFn:
     return fn
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([GOOD, FEW, BAD, MOVED])))
 def test_what_comes_of_a_group_does_not_depend_on_the_others(groups: list[Group]) -> None:
     fn = stage()

@@ -70,8 +70,10 @@ class TrilaterateFn(SiteFn):
         took_us = (time.perf_counter_ns() - began_ns) / 1000
         self._metrics.add("in", len(groups))
         self._metrics.observe(SOLVE_US, round(took_us / len(groups)), len(groups))
-        for one in solved:
-            self._metrics.add("out" if one.fix else f"no_fix.{one.reason}")
+        unplaced = [one for one in solved if one.fix is None]
+        self._metrics.add("out", len(solved) - len(unplaced))
+        for one in unplaced:
+            self._metrics.add(f"no_fix.{one.reason}")
         return solved
 
     def _solved(self, groups: Sequence[Group]) -> list[Solved]:
