@@ -34,7 +34,7 @@ def stage(site: Site = DEMO, *, strict: bool = False) -> TrilaterateFn:
 @given(st.lists(st.sampled_from([GOOD, FEW, BAD, MOVED])))
 def test_what_comes_of_a_group_does_not_depend_on_the_others(groups: list[Group]) -> None:
     fn = stage()
-    assert fn.take(groups) == [solved for group in groups for solved in fn.process(group)]
+    assert fn.take(groups) == [solved for group in groups for solved in fn.take([group])]
 
 
 def test_an_unexpected_error_is_that_of_its_group_alone() -> None:
@@ -63,7 +63,7 @@ def test_a_batch_is_counted_group_by_group() -> None:
     with told() as container:
         fn.take([GOOD, BAD, MOVED, FEW])
         fn.take([])
-        fn.process(GOOD)
+        fn.take([GOOD])
         fn.finish_bundle()
     found = counts(container)
     assert {name: count for name, count in found.items() if "solve_us" not in name} == {

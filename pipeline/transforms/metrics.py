@@ -69,7 +69,7 @@ class StageMetrics:
         """Take values of a quantity in, as :meth:`observe` does."""
         take = self._quantities[quantity].take
         for value in values:
-            take(value)
+            take(value, 1)
 
     def tell(self) -> None:
         """Tell Beam what the bundle came to. Only within a bundle does Beam listen."""
