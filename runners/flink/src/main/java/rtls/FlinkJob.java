@@ -1,5 +1,6 @@
 package rtls;
 
+import java.util.Map;
 import java.util.UUID;
 import org.apache.beam.model.pipeline.v1.RunnerApi.Pipeline;
 import org.apache.beam.runners.flink.FlinkPipelineOptions;
@@ -16,9 +17,8 @@ import org.apache.beam.sdk.util.construction.resources.PipelineResources;
 /**
  * The entry class of the job's jar: runs the pipeline that the jar holds on the cluster that the jar is run on.
  *
- * <p>It does what Beam's FlinkPipelineRunner does in its main method (arguments it takes none), and between translating the pipeline and running
- * it gives the sources a way to stop that leaves open rounds open, and some stages other bundles: see {@link StoppableSource}
- * and {@link StageBundles}.
+ * <p>It does what Beam's FlinkPipelineRunner does in its main method (arguments it takes none), and beyond that has the
+ * sources read by the batch, and gives some stages other bundles: see {@link BatchReads} and {@link StageBundles}.
  */
 public final class FlinkJob {
   private FlinkJob() {}
@@ -38,7 +38,8 @@ public final class FlinkJob {
             options.getJobName(),
             "", // a retrieval token is not used any more
             PipelineOptionsTranslation.toProto(options));
-    FlinkStreamingPortablePipelineTranslator translator = new FlinkStreamingPortablePipelineTranslator();
+    FlinkStreamingPortablePipelineTranslator translator =
+        new FlinkStreamingPortablePipelineTranslator(Map.of(BatchReads.URN, BatchReads::translate));
     FlinkStreamingPortablePipelineTranslator.StreamingTranslationContext context =
         translator.createTranslationContext(
             job,
@@ -46,8 +47,7 @@ public final class FlinkJob {
             options.getFlinkConfDir(),
             PipelineResources.detectClassPathResourcesToStage(FlinkJob.class.getClassLoader(), options));
     FlinkStreamingPortablePipelineTranslator.Executor executor =
-        translator.translate(context, translator.prepareForTranslation(pipeline));
-    StoppableSource.replaceSources(context.getExecutionEnvironment());
+        translator.translate(context, BatchReads.shortened(translator.prepareForTranslation(pipeline)));
     StageBundles.adjust(context.getExecutionEnvironment());
     executor.execute(options.getJobName());
   }

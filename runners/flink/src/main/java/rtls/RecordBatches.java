@@ -1,12 +1,5 @@
 package rtls;
 
-import com.google.protobuf.CodedOutputStream;
-import com.google.protobuf.WireFormat;
-import java.io.ByteArrayOutputStream;
-import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.util.ArrayList;
-import java.util.List;
 import org.apache.beam.sdk.coders.ByteArrayCoder;
 import org.apache.beam.sdk.transforms.DoFn;
 import org.apache.beam.sdk.transforms.PTransform;
@@ -40,35 +33,34 @@ public final class RecordBatches extends PTransform<PCollection<Row>, PCollectio
     return records.apply("Gather", ParDo.of(new GatherFn())).setCoder(ByteArrayCoder.of());
   }
 
-  private static final class GatherFn extends DoFn<Row, byte[]> {
+  /** The step that gathers; on Flink its work is done by the source, see {@link BatchReads}. */
+  static final class GatherFn extends DoFn<Row, byte[]> {
     private static final long serialVersionUID = 1L;
 
-    private transient List<Row> records;
-    private transient int bytes;
+    private transient RecordColumns records;
     private transient Instant earliest;
 
     @StartBundle
     public void begin() {
-      clear();
+      records = new RecordColumns();
+      earliest = GlobalWindow.TIMESTAMP_MAX_VALUE;
     }
 
     @ProcessElement
     public void take(@Element Row record, @Timestamp Instant at, OutputReceiver<byte[]> output) {
-      records.add(record);
-      byte[] value = record.getBytes("value");
-      bytes += value == null ? 0 : value.length;
+      records.add(
+          record.getInt32("partition"), record.getInt64("offset"), record.getInt64("timestamp"), record.getBytes("value"));
       earliest = at.isBefore(earliest) ? at : earliest;
-      if (records.size() >= MOST || bytes >= MOST_BYTES) {
-        output.outputWithTimestamp(encoded(), earliest);
-        clear();
+      if (records.size() >= MOST || records.valueBytes() >= MOST_BYTES) {
+        output.outputWithTimestamp(records.encoded(), earliest);
+        begin();
       }
     }
 
     @FinishBundle
     public void end(FinishBundleContext context) {
-      if (!records.isEmpty()) {
-        context.output(encoded(), earliest, GlobalWindow.INSTANCE);
-        clear();
+      if (records.size() > 0) {
+        context.output(records.encoded(), earliest, GlobalWindow.INSTANCE);
       }
     }
 
@@ -77,52 +69,6 @@ public final class RecordBatches extends PTransform<PCollection<Row>, PCollectio
     @SuppressWarnings("deprecation")
     public Duration getAllowedTimestampSkew() {
       return Duration.millis(Long.MAX_VALUE);
-    }
-
-    private void clear() {
-      records = new ArrayList<>();
-      bytes = 0;
-      earliest = GlobalWindow.TIMESTAMP_MAX_VALUE;
-    }
-
-    private byte[] encoded() {
-      ByteArrayOutputStream buffer = new ByteArrayOutputStream(bytes + 32 * records.size());
-      CodedOutputStream output = CodedOutputStream.newInstance(buffer);
-      try {
-        long[] column = new long[records.size()];
-        for (int index = 0; index < column.length; index++) {
-          column[index] = records.get(index).getInt32("partition");
-        }
-        write(output, 1, column);
-        for (int index = 0; index < column.length; index++) {
-          column[index] = records.get(index).getInt64("offset");
-        }
-        write(output, 2, column);
-        for (int index = 0; index < column.length; index++) {
-          column[index] = records.get(index).getInt64("timestamp");
-        }
-        write(output, 3, column);
-        for (Row record : records) {
-          byte[] value = record.getBytes("value");
-          output.writeByteArray(4, value == null ? new byte[0] : value);
-        }
-        output.flush();
-      } catch (IOException error) {
-        throw new UncheckedIOException(error); // a buffer in memory has no such errors
-      }
-      return buffer.toByteArray();
-    }
-
-    private static void write(CodedOutputStream output, int field, long[] column) throws IOException {
-      int size = 0;
-      for (long number : column) {
-        size += CodedOutputStream.computeInt64SizeNoTag(number);
-      }
-      output.writeTag(field, WireFormat.WIRETYPE_LENGTH_DELIMITED);
-      output.writeUInt32NoTag(size);
-      for (long number : column) {
-        output.writeInt64NoTag(number);
-      }
     }
   }
 }

@@ -10,6 +10,7 @@ import org.apache.flink.streaming.api.operators.ChainingStrategy;
 import org.apache.flink.streaming.api.operators.SimpleOperatorFactory;
 import org.apache.flink.streaming.api.operators.StreamOperator;
 import org.apache.flink.streaming.api.operators.StreamOperatorFactory;
+import org.apache.flink.streaming.api.transformations.LegacySourceTransformation;
 import org.apache.flink.streaming.api.transformations.OneInputTransformation;
 import org.apache.flink.streaming.api.transformations.PhysicalTransformation;
 import org.apache.flink.streaming.api.transformations.TwoInputTransformation;
@@ -20,9 +21,8 @@ import org.apache.flink.streaming.api.transformations.TwoInputTransformation;
  * <p>What watches anchors, tags, zones and the map is off the way of a position, and tells of things that took seconds to
  * become true; with bundles as short as positions want them it took as much of the processor as the positions.
  *
- * <p>What takes records as the Java side has gathered them has nothing to wait for. It gets a task of its own: in the
- * source's it would run in the source's thread, under the source's lock, which with a backlog nobody else ever gets, be it
- * to end a bundle; and reading would stand still while Python decodes.
+ * <p>What takes records as the source has gathered them has nothing to wait for. It gets a task of its own: in the
+ * source's it would run in the source's thread, under the source's lock; and reading would stand still while Python decodes.
  */
 final class StageBundles {
   /** How long readings gather for a stage that watches, in milliseconds. */
@@ -31,9 +31,6 @@ final class StageBundles {
   /** What the ids of the transforms begin with whose state makes a stage one that watches; see stable_ids.py. */
   private static final String WATCHES = "ref_AppliedPTransform_Watch";
 
-  /** How the id of the transform ends that takes gathered records. */
-  private static final String TAKES_GATHERED = "/ToRecords";
-
   private StageBundles() {}
 
   /**
@@ -41,9 +38,9 @@ final class StageBundles {
    * element and a task to each that takes gathered records. Of either there is always one.
    */
   static void adjust(StreamExecutionEnvironment environment) throws ReflectiveOperationException {
-    Field payload = accessible(ExecutableStageDoFnOperator.class, "payload");
-    Field bundleMillis = accessible(DoFnOperator.class, "maxBundleTimeMills");
-    Field bundleSize = accessible(DoFnOperator.class, "maxBundleSize");
+    Field payload = Private.field(ExecutableStageDoFnOperator.class, "payload");
+    Field bundleMillis = Private.field(DoFnOperator.class, "maxBundleTimeMills");
+    Field bundleSize = Private.field(DoFnOperator.class, "maxBundleSize");
     int watching = 0;
     int taking = 0;
     for (Transformation<?> transformation : Graph.transformations(environment)) {
@@ -56,7 +53,7 @@ final class StageBundles {
         bundleMillis.set(operator, Math.max(WATCH_MILLIS, (long) bundleMillis.get(operator)));
         watching++;
       }
-      if (stage.getTransformsList().stream().anyMatch(transform -> transform.endsWith(TAKES_GATHERED))) {
+      if (transformation.getInputs().stream().anyMatch(StageBundles::readsByTheBatch)) {
         bundleSize.set(operator, 1L);
         ((PhysicalTransformation<?>) transformation).setChainingStrategy(ChainingStrategy.HEAD);
         taking++;
@@ -64,14 +61,13 @@ final class StageBundles {
     }
     if (watching == 0 || taking == 0) {
       throw new IllegalStateException(
-          watching + " stages watch, " + taking + " take gathered records; have their transforms other ids?");
+          watching + " stages watch, " + taking + " take gathered records; is the job another one?");
     }
   }
 
-  private static Field accessible(Class<?> owner, String name) throws NoSuchFieldException {
-    Field field = owner.getDeclaredField(name);
-    field.setAccessible(true);
-    return field;
+  private static boolean readsByTheBatch(Transformation<?> transformation) {
+    return transformation instanceof LegacySourceTransformation
+        && ((LegacySourceTransformation<?>) transformation).getOperator().getUserFunction() instanceof BatchSource;
   }
 
   private static StreamOperator<?> operatorOf(Transformation<?> transformation) {

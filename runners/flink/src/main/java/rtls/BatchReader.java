@@ -1,0 +1,90 @@
+package rtls;
+
+import java.io.IOException;
+import java.lang.reflect.Field;
+import org.apache.beam.sdk.io.Source;
+import org.apache.beam.sdk.io.UnboundedSource.UnboundedReader;
+import org.apache.beam.sdk.io.kafka.KafkaRecord;
+import org.joda.time.Duration;
+import org.joda.time.Instant;
+
+/**
+ * Reads records of Kafka by the batch: what is at hand, and never waits for more.
+ *
+ * <p>KafkaIO's reader waits for records for some 10 ms when it has none, under Flink's lock and with what has been
+ * gathered held back. So it is told each time not to wait.
+ */
+final class BatchReader extends Source.Reader<byte[]> {
+  /** Records that leave together at the most. */
+  private static final int MOST = 4000;
+
+  /** Bytes of values after which they leave: channels have their limits. */
+  private static final int MOST_BYTES = 1 << 20;
+
+  private final UnboundedReader<KafkaRecord<byte[], byte[]>> records;
+  private final Field patience;
+  private final RecordColumns batch = new RecordColumns();
+  private Instant earliest;
+
+  BatchReader(UnboundedReader<KafkaRecord<byte[], byte[]>> records) throws ReflectiveOperationException {
+    this.records = records;
+    patience = Private.field(records.getClass(), "recordsDequeuePollTimeout");
+  }
+
+  /** Starts, and says whether there is a batch. */
+  @Override
+  public boolean start() throws IOException {
+    return gather(records.start());
+  }
+
+  /** Goes on to the next batch; false where no record is at hand. */
+  @Override
+  public boolean advance() throws IOException {
+    return gather(hasNext());
+  }
+
+  private boolean gather(boolean found) throws IOException {
+    batch.clear();
+    earliest = null;
+    while (found) {
+      KafkaRecord<byte[], byte[]> record = records.getCurrent();
+      batch.add(record.getPartition(), record.getOffset(), record.getTimestamp(), record.getKV().getValue());
+      Instant at = records.getCurrentTimestamp();
+      earliest = earliest == null || at.isBefore(earliest) ? at : earliest;
+      found = batch.size() < MOST && batch.valueBytes() < MOST_BYTES && hasNext();
+    }
+    return batch.size() > 0;
+  }
+
+  private boolean hasNext() throws IOException {
+    try {
+      patience.set(records, Duration.ZERO); // where it finds records, it gets more patient by itself
+    } catch (IllegalAccessException error) {
+      throw new IllegalStateException(error); // it has been made accessible
+    }
+    return records.advance();
+  }
+
+  /** Returns a KafkaRecords message. */
+  @Override
+  public byte[] getCurrent() {
+    return batch.encoded();
+  }
+
+  /** Returns the time of the batch's earliest record. */
+  @Override
+  public Instant getCurrentTimestamp() {
+    return earliest;
+  }
+
+  /** A batch is of no source that Beam knows. */
+  @Override
+  public Source<byte[]> getCurrentSource() {
+    throw new UnsupportedOperationException();
+  }
+
+  @Override
+  public void close() throws IOException {
+    records.close();
+  }
+}
