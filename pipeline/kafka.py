@@ -12,7 +12,7 @@ from apache_beam.transforms.external import JavaExternalTransform, JavaJarExpans
 from pipeline.graph import Ends
 from pipeline.model import KafkaRecord
 from pipeline.settings import KafkaSettings
-from pipeline.wire.kafka_records import unpack_produced, unpack_records
+from pipeline.wire.kafka_records import unpack_records
 
 ExpansionService: TypeAlias = str | JavaJarExpansionService
 """Beam's Java expansion service out of our jar: the address of one that runs, or the jar to run one from."""
@@ -84,7 +84,7 @@ class ReadRecords(beam.PTransform):
 class WriteRecords(beam.PTransform):
     """Packed records to a topic.
 
-    Flink knows an operator by what flows into it. The step before KafkaIO's gives that a name of its own, so that a
+    Flink knows an operator by what flows into it. The step before Java's gives that a name of its own, so that a
     savepoint is taken up by a graph with other stages before it.
     """
 
@@ -98,7 +98,8 @@ class WriteRecords(beam.PTransform):
         """Apply the sink."""
         return (
             packed
-            | "ToWrite" >> beam.FlatMap(unpack_produced).with_output_types(tuple[bytes, bytes])
+            | "ToWrite" >> beam.Map(_as_it_is).with_output_types(bytes)
+            | "Spread" >> JavaExternalTransform("rtls.RecordSpread", self._expansion_service)()
             | "WriteToKafka"
             >> WriteToKafka(
                 producer_config=self._settings.producer_config(),
@@ -106,3 +107,7 @@ class WriteRecords(beam.PTransform):
                 expansion_service=self._expansion_service,
             )
         )
+
+
+def _as_it_is(packed: bytes) -> bytes:
+    return packed
