@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 from hypothesis import given
 
 from pipeline.model import Reading
 from pipeline.positioning.rounds import GroupingSettings, Rounds
 from pipeline.transforms.round_state import from_bytes, to_bytes
-from pipeline.wire.readings import pack, unpack
+from pipeline.transforms.tag_groups import by_tag
+from pipeline.wire.readings import ROW, pack, pack_rows, unpack, unpack_by_tag
 from pipeline.wire.state_pb2 import Readings
 from tests.readings import reading
 from tests.test_rounds import as_readings, streams
@@ -15,9 +17,10 @@ from tests.test_rounds import as_readings, streams
 SETTINGS = GroupingSettings()
 # Written by the first version that is released. Whoever has to change this line loses what sites have saved.
 GOLDEN = (
-    "0a300a0154120241301a040000c03f2208c094d0efcbc785032a08c094d0efcbc785033201003a01014201004a0100520104"
-    "10c094d0efcbc7850318c094d0efcbc7850320c094d0efcbc785032a0241302a0241312a0241323203000000380142024130"
-    "42024131420241326a1200c8e4bd3c0000c03f400af4bd3c0000c03f6a09a04ee6bd3c0000c03f6a0940d5e7bd3c0000c03f"
+    "0a330a01541201011a0241302227000000000000c03f400af4bd3c160600400af4bd3c160600000100000000000400000000"
+    "00000010c094d0efcbc7850318c094d0efcbc7850320c094d0efcbc785032a0241302a0241312a0241323203000000380142"
+    "02413042024131420241326a1200c8e4bd3c0000c03f400af4bd3c0000c03f6a09a04ee6bd3c0000c03f6a0940d5e7bd3c00"
+    "00c03f"
 )
 
 
@@ -53,8 +56,27 @@ def test_readings_survive_their_columns(stream: list) -> None:  # type: ignore[t
     assert unpack(pack(readings)) == readings
 
 
+@given(streams)
+def test_readings_survive_by_tag(stream: list) -> None:  # type: ignore[type-arg]
+    readings = [one._replace(tag=f"T{number % 3 // 2}") for number, one in enumerate(as_readings(stream))]
+    assert unpack_by_tag(pack(readings).SerializeToString()) == by_tag(readings)
+    assert unpack(pack(readings)) == readings
+
+
+def test_rows_are_packed_as_readings_are() -> None:
+    readings = [
+        Reading("T", "A1", 1.5, 2, 3, time_replaced=True, detached=False, battery_low=False, partition=4, offset=5),
+        Reading("T", "A3", 2.5, -(2**63), 2**63 - 1, False, True, False, 2**31 - 1, 2**63 - 1),  # noqa: FBT003
+        Reading("U", "A1", 3.5, 0, 0, False, False, True, 0, 0),  # noqa: FBT003
+    ]
+    rows = np.array([(int(one.anchor[1:]), *one[2:]) for one in readings], ROW)
+    packed = pack_rows([("T", 2), ("U", 1)], ["A0", "A1", "A2", "A3"], rows)
+    assert unpack(Readings.FromString(packed)) == readings
+    assert packed == pack(readings).SerializeToString()
+
+
 def test_every_part_of_a_reading_has_its_column() -> None:
-    assert list(Reading._fields) == [field.name for field in Readings.DESCRIPTOR.fields]
+    assert Reading._fields == ("tag", *(ROW.names or ()))
 
 
 def test_a_tag_heard_by_eight_anchors_every_second_takes_little_room() -> None:
