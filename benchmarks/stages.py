@@ -31,7 +31,7 @@ from pipeline.transforms.group import GroupFn
 from pipeline.transforms.tag_groups import Entry, tag_group
 from pipeline.transforms.track import Memory, TrackFn
 from pipeline.transforms.trilaterate import TrilaterateFn
-from pipeline.wire.kafka_records import unpack_produced
+from pipeline.wire.kafka_records import pack_records, unpack_produced
 from pipeline.wire.message_pb2 import AnchorData
 
 STAGES = ("decode", "group", "trilaterate", "track", "encode")
@@ -89,7 +89,7 @@ class Stages:
     def take(self, records: Sequence[KafkaRecord]) -> int:
         """Take a bundle of records, and return how many positions came of them."""
         timer = _Timer()
-        batches = self._timed("decode", self._decode, records, self._decode.process)
+        batches = self._timed("decode", self._decode, [pack_records(records)], self._decode.process)
         groups = self._timed(
             "group", self._group, batches, lambda one: self._group.process(one, self._rounds[one[0]], timer)
         )

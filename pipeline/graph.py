@@ -31,7 +31,7 @@ from pipeline.transforms.watch_zones import WatchZones
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """Where the graph begins and where it ends: sources of ``KafkaRecord``, and sinks of packed records."""
+    """Where the graph begins and ends: sources of packed ``KafkaRecords``, sinks of packed ``ProducedRecords``."""
 
     readings: beam.PTransform
     heartbeats: beam.PTransform

@@ -10,9 +10,7 @@ from apache_beam.io.kafka import ReadFromKafka, WriteToKafka
 from apache_beam.transforms.external import JavaExternalTransform, JavaJarExpansionService
 
 from pipeline.graph import Ends
-from pipeline.model import KafkaRecord
 from pipeline.settings import KafkaSettings
-from pipeline.wire.kafka_records import unpack_records
 
 ExpansionService: TypeAlias = str | JavaJarExpansionService
 """Beam's Java expansion service out of our jar: the address of one that runs, or the jar to run one from."""
@@ -52,7 +50,7 @@ def kafka_ends(settings: KafkaSettings, expansion_service: ExpansionService) -> 
 
 
 class ReadRecords(beam.PTransform):
-    """The records of a topic, each at the Kafka time of the earliest that the Java side hands over with it.
+    """The records of a topic in batches, packed ``KafkaRecords``, each at the Kafka time of the earliest in it.
 
     ``LogAppendTime`` makes Kafka's time the event time, and moves the watermark on when a partition is idle. No bound
     on number or time of records is ever given: it would switch KafkaIO to another implementation.
@@ -64,7 +62,7 @@ class ReadRecords(beam.PTransform):
         self._topic = topic
         self._expansion_service = expansion_service
 
-    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[KafkaRecord]:
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[bytes]:
         """Apply the source."""
         return (
             begin
@@ -77,7 +75,6 @@ class ReadRecords(beam.PTransform):
                 expansion_service=self._expansion_service,
             )
             | "Gather" >> JavaExternalTransform("rtls.RecordBatches", self._expansion_service)()
-            | "ToRecords" >> beam.FlatMap(unpack_records).with_output_types(KafkaRecord)
         )
 
 

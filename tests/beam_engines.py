@@ -42,7 +42,7 @@ def engine(name: str) -> TestPipeline:
 
 def stream(*steps: KafkaRecord | float | Iterable[KafkaRecord]) -> TestStream:
     """Return records, one bundle a step, and between them the watermark's moves (a number: seconds after the start)."""
-    test_stream = TestStream(coder=beam.coders.registry.get_coder(KafkaRecord), output_tags=None)
+    test_stream = TestStream(coder=beam.coders.registry.get_coder(bytes), output_tags=None)
     for step in steps:
         if isinstance(step, (int, float)):
             test_stream.advance_watermark_to(Timestamp(micros=us(step)))

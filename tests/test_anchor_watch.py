@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.events import Event, Sighting, subject_of
 from pipeline.positioning.anchor_watch import AnchorWatch, AnchorWatchSettings
 from pipeline.positioning.known_anchors import EVER_US, KnownAnchors, anchor_change
-from pipeline.positioning.thinning import thinned
+from pipeline.positioning.thinning import needed, thinned
 from pipeline.site import Anchor, Site
 from pipeline.wire.sightings import pack_sightings, unpack_sightings
 from tests.readings import us
@@ -369,9 +370,38 @@ def test_what_bundles_leave_out_changes_nothing(stream: Stream, sizes: list[int]
     assert at_the_end(thin) == at_the_end(sightings)
 
 
+@given(streams, st.lists(st.integers(1, 30), min_size=1), st.randoms(use_true_random=False))
+def test_what_batches_leave_out_before_changes_nothing(
+    stream: Stream, sizes: list[int], shuffled: random.Random
+) -> None:
+    sightings = as_sightings(stream)
+    rest = [one for one in sightings if one.stamped_us is not None]
+    shuffled.shuffle(rest)
+    thin = [one for one in sightings if one.stamped_us is None]
+    while rest:
+        size = sizes[len(thin) % len(sizes)]
+        left = some_needed(rest[:size])
+        assert left == list(dict.fromkeys(left))
+        thin += thinned(left, SETTINGS)
+        rest = rest[size:]
+    assert at_the_end(thin) == at_the_end(sightings)
+
+
+def some_needed(sightings: list[Sighting]) -> list[Sighting]:
+    rows = [(ord(name), at_us, stamped_us) for name, at_us, stamped_us in sightings]
+    anchor, kafka_time_us, stamped_us = np.array(rows, np.int64).T
+    return [sightings[number] for number in needed(anchor, kafka_time_us, stamped_us, SETTINGS)]
+
+
 def test_a_bundle_of_many_records_of_an_anchor_is_thinned_to_few() -> None:
     of_a_second = [seen("A", number / 1000) for number in range(1000)]
     assert len(thinned(of_a_second, SETTINGS)) <= 3
+    assert len(some_needed(of_a_second)) <= 3
+
+
+def test_of_no_sightings_there_is_no_need() -> None:
+    none = np.zeros(0, np.int64)
+    assert needed(none, none, none, SETTINGS) == []
 
 
 @given(streams)

@@ -15,6 +15,7 @@ from google.protobuf.timestamp_pb2 import Timestamp as Stamp
 from pipeline.model import KafkaRecord
 from pipeline.replay.engine import at_kafka_time, batch
 from pipeline.settings import GraphSettings
+from pipeline.wire.kafka_records import unpack_records
 from pipeline.wire.message_pb2 import AnchorAlive
 from pipeline.zones import Zone
 from tests.beam_engines import BUNDLE_BASED, FN_API, Told, anything, nothing, run_graph, stream
@@ -46,37 +47,42 @@ class Topics:
     def __init__(self, readings: Iterable[KafkaRecord], heartbeats: Iterable[KafkaRecord], until_s: int) -> None:
         waiting = [*readings, *(one._replace(partition=self._HEARTBEATS) for one in heartbeats)]
         waiting.sort(key=lambda one: one.kafka_time_us)
-        self._steps = Steps(coder=beam.coders.registry.get_coder(KafkaRecord), output_tags=None)
+        self._steps = Steps(coder=beam.coders.registry.get_coder(bytes), output_tags=None)
         for second in range(until_s + 1):
             due = [one for one in waiting if us(second) <= one.kafka_time_us < us(second + 1)]
             if due:
                 self._steps.add_elements([at_kafka_time(one) for one in due])
             self._steps.advance_watermark_to(Timestamp(micros=us(second + 0.999)))
         self._steps.advance_watermark_to_infinity()
-        self._all: beam.PCollection[KafkaRecord] | None = None
+        self._all: beam.PCollection[bytes] | None = None
 
-    def both(self, begin: beam.pvalue.PBegin) -> beam.PCollection[KafkaRecord]:
+    def both(self, begin: beam.pvalue.PBegin) -> beam.PCollection[bytes]:
         if self._all is None:
             self._all = begin.pipeline | "Steps" >> self._steps
         return self._all
 
     @property
     def readings(self) -> beam.PTransform:
-        return _Side(self, lambda one: one.partition != Topics._HEARTBEATS)
+        return _Side(self, lambda one: not _is_heartbeat(one))
 
     @property
     def heartbeats(self) -> beam.PTransform:
-        return _Side(self, lambda one: one.partition == Topics._HEARTBEATS)
+        return _Side(self, _is_heartbeat)
+
+
+def _is_heartbeat(packed: bytes) -> bool:
+    (record,) = unpack_records(packed)
+    return record.partition == Topics._HEARTBEATS
 
 
 class _Side(beam.PTransform):
-    def __init__(self, topics: Topics, is_of_it: Callable[[KafkaRecord], bool]) -> None:
+    def __init__(self, topics: Topics, is_of_it: Callable[[bytes], bool]) -> None:
         super().__init__()
         self._topics = topics
         self._is_of_it = is_of_it
 
-    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[KafkaRecord]:
-        return self._topics.both(begin) | beam.Filter(self._is_of_it).with_output_types(KafkaRecord)
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[bytes]:
+        return self._topics.both(begin) | beam.Filter(self._is_of_it).with_output_types(bytes)
 
 
 def told(expected: list[tuple[str, str | None]], subject: str) -> Callable[[Values], None]:

@@ -4,9 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import pairwise
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
 
 from pipeline.events import Sighting
 from pipeline.positioning.anchor_watch import AnchorWatchSettings
+
+Integers: TypeAlias = npt.NDArray[np.int64]
+
+
+def needed(anchor: Integers, kafka_time_us: Integers, stamped_us: Integers, settings: AnchorWatchSettings) -> list[int]:
+    """Return which of many sightings there is need of: not as few as :func:`thinned` leaves, but found faster.
+
+    They are cut where a window of the anchors' clocks ends, and at least every ``anchor_timeout``. Of an anchor and a
+    cut they are the first, the last, and the one furthest ahead: between these there is no gap.
+
+    Args:
+        anchor: a number for each anchor.
+        kafka_time_us: when Kafka had it.
+        stamped_us: what the anchor's clock said.
+        settings: of the anchor watch.
+    """
+    if not anchor.size:
+        return []
+    order = np.lexsort((kafka_time_us, anchor))
+    anchor, kafka_time_us, stamped_us = anchor[order], kafka_time_us[order], stamped_us[order]
+    begins = np.ones(len(order), bool)
+    begins[1:] = False
+    for one in (anchor, kafka_time_us // settings.skew_window_us, kafka_time_us // settings.anchor_timeout_us):
+        begins[1:] |= one[1:] != one[:-1]
+    firsts = np.flatnonzero(begins)
+    lasts = np.append(firsts[1:], len(order)) - 1
+    furthest = np.lexsort((stamped_us - kafka_time_us, np.cumsum(begins)))[lasts]
+    found: list[int] = np.unique(order[np.concatenate((firsts, lasts, furthest))]).tolist()
+    return found
 
 
 def thinned(sightings: Iterable[Sighting], settings: AnchorWatchSettings) -> list[Sighting]:

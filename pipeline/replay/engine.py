@@ -16,7 +16,10 @@ from pipeline.graph import Ends, build
 from pipeline.model import KafkaRecord
 from pipeline.settings import GraphSettings
 from pipeline.site import FixedSite, Site
-from pipeline.wire.kafka_records import unpack_produced
+from pipeline.wire.kafka_records import pack_records, unpack_produced
+
+_BATCH = 1000
+"""Records that come together at the most."""
 
 
 def run_bounded(
@@ -42,26 +45,32 @@ def run_bounded(
 
 
 def batch(records: Iterable[KafkaRecord]) -> beam.PTransform:
-    """Return a bounded source of records, each at its Kafka time."""
+    """Return a bounded source of records, in batches at the Kafka time of the earliest in each."""
     return _Batch(records)
 
 
 class _Batch(beam.PTransform):  # type: ignore[misc]
     def __init__(self, records: Iterable[KafkaRecord]) -> None:
         super().__init__()
-        self._records = list(records)
+        given = list(records)
+        parts = [given[first : first + _BATCH] for first in range(0, len(given), _BATCH)]
+        self._batches = [(min(one.kafka_time_us for one in part), pack_records(part)) for part in parts]
 
-    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[KafkaRecord]:
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[bytes]:
         return (
             begin
-            | beam.Create(self._records, reshuffle=False).with_output_types(KafkaRecord)
-            | beam.Map(at_kafka_time).with_output_types(KafkaRecord)
+            | beam.Create(self._batches, reshuffle=False).with_output_types(tuple[int, bytes])
+            | beam.MapTuple(_at).with_output_types(bytes)
         )
 
 
 def at_kafka_time(record: KafkaRecord) -> TimestampedValue:
-    """Return the record as KafkaIO gives it: at the instant of its append."""
-    return TimestampedValue(record, Timestamp(micros=record.kafka_time_us))
+    """Return the record as a batch by itself, at the instant of its append."""
+    return _at(record.kafka_time_us, pack_records([record]))
+
+
+def _at(kafka_time_us: int, packed: bytes) -> TimestampedValue:
+    return TimestampedValue(packed, Timestamp(micros=kafka_time_us))
 
 
 def _let_go(_: bytes) -> None:

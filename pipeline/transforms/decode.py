@@ -1,4 +1,4 @@
-"""Stage decode: Kafka records to readings, gathered by tag group, and to what was heard of anchors."""
+"""Stage decode: batches of Kafka records to readings, gathered by tag group, and to what was heard of anchors."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from typing import Any
 
 import apache_beam as beam
 
+from pipeline.events import Sighting
 from pipeline.model import KafkaRecord, Reading, Reason
 from pipeline.positioning.anchor_watch import AnchorWatchSettings
+from pipeline.positioning.thinning import needed
 from pipeline.site import SiteSource
-from pipeline.transforms.batches import Batched, Batches
+from pipeline.transforms.batches import MAX_BATCH, Batched, Batches
 from pipeline.transforms.map_reports import MAP_REPORTS, MapReporter, Reports
 from pipeline.transforms.outputs import rejected, sort_out
 from pipeline.transforms.sightings import SIGHTINGS, SightingBatches, heard
 from pipeline.transforms.site_fn import SiteFn
 from pipeline.transforms.tag_groups import tag_group
+from pipeline.wire.batch_decoder import Batch, BatchDecoder, Heard, TaggedRows, all_odd
 from pipeline.wire.decode import Decoded, decode, refused_record
-from pipeline.wire.readings import pack
 
 READINGS = "readings"
 WATCHED = "watched"
@@ -44,7 +46,7 @@ NOTHING_BESIDES = Besides()
 
 
 class Decode(beam.PTransform):
-    """``PCollection[KafkaRecord]`` to readings, sightings of anchors and rejections.
+    """``PCollection[bytes]``, packed ``KafkaRecords``, to readings, sightings of anchors and rejections.
 
     Gives a dict: ``readings``, ``(tag group, packed readings)``, what one bundle held of a tag group being one element,
     for the shuffle costs per element; ``watched``, the same once more, for the tag watch; ``sightings``,
@@ -57,7 +59,7 @@ class Decode(beam.PTransform):
         self._besides = besides
         self._strict = strict
 
-    def expand(self, records: beam.PCollection[KafkaRecord]) -> dict[str, beam.PCollection[Any]]:
+    def expand(self, records: beam.PCollection[bytes]) -> dict[str, beam.PCollection[Any]]:
         """Apply the stage."""
         decoding = DecodeFn(self._site, self._besides, strict=self._strict)
         others = {WATCHED: tuple[int, bytes], SIGHTINGS: tuple[str, bytes], MAP_REPORTS: tuple[str, bytes]}
@@ -73,43 +75,82 @@ class DecodeFn(SiteFn):
         self._reporter = MapReporter(besides.reports)
         self._strict = strict
 
+    def setup(self) -> None:
+        """Load the site map, and decode by it."""
+        super().setup()
+        self._decoder = BatchDecoder(self._site, tag_group)
+
     def start_bundle(self) -> None:
         """Begin with nothing; what a failed bundle left is not this one's."""
+        before = self._site
         super().start_bundle()
         self._reporter.start_bundle(self._site)
-        self._batches = Batches[Reading](_packed)
+        if self._site is before:
+            self._decoder.make_room()
+        else:
+            self._decoder = BatchDecoder(self._site, tag_group)
+        self._batches = Batches[TaggedRows](self._decoder.pack)
         anchors = self._besides.anchors
         self._sightings = None if anchors is None else SightingBatches(anchors)
 
-    def process(self, record: KafkaRecord) -> Iterator[Any]:
-        """Decode one record; its readings leave with the bundle."""
-        self._metrics.add("in")
+    def process(self, packed: bytes) -> Iterator[Any]:
+        """Decode the records of a batch; their readings leave with the bundle."""
         yield from self._reporter.due()
+        batch = self._batch(packed)
+        self._metrics.add("in", batch.size)
+        readings: list[tuple[int, Reading]] = []
+        sightings: list[Sighting] = []
+        for number, record in batch.odd:
+            decoded = self._decoded(record)
+            self._metrics.add("time_replaced", decoded.time_replaced)
+            for refusal in decoded.rejected:
+                self._metrics.rejected(refusal.reason)
+                yield rejected(refusal)
+            readings.extend((number, reading) for reading in decoded.readings)
+            if decoded.sighting is not None:
+                sightings.append(decoded.sighting)
+        self._metrics.add("out", len(batch.record) + len(readings))
+        for group, rows in self._decoder.by_group(batch, readings):
+            yield from self._given(self._gathered(group, rows))
+        if self._sightings is not None and self._besides.anchors is not None:
+            sightings += self._heard(batch.heard, self._besides.anchors)
+            yield from heard(self._sightings.add_all(sightings))
+
+    def _batch(self, packed: bytes) -> Batch:
         try:
-            decoded = decode(record, self._site)
+            return self._decoder.decode(packed)
+        except Exception:
+            if self._strict:
+                raise
+            _LOG.exception("a batch could not be decoded as a whole; its records are, one by one")
+            self._metrics.internal_error()
+            return all_odd(packed)
+
+    def _decoded(self, record: KafkaRecord) -> Decoded:
+        """Return what a record by itself holds."""
+        try:
+            return decode(record, self._site)
         except Exception as error:
             if self._strict:
                 raise
             _LOG.exception("record %d of partition %d could not be decoded", record.offset, record.partition)
             self._metrics.internal_error()
-            self._metrics.rejected(Reason.INTERNAL_ERROR.value)
-            yield rejected(refused_record(record, Reason.INTERNAL_ERROR, repr(error)))
-        else:
-            yield from self._sorted_out(decoded)
+            refusal = refused_record(record, Reason.INTERNAL_ERROR, repr(error))
+            return Decoded([], [refusal], time_replaced=False, sighting=None)
 
-    def _sorted_out(self, decoded: Decoded) -> Iterator[Any]:
-        self._metrics.add("out", len(decoded.readings))
-        if decoded.time_replaced:
-            self._metrics.add("time_replaced")
-        for refusal in decoded.rejected:
-            self._metrics.rejected(refusal.reason)
-            yield rejected(refusal)
-        for reading in decoded.readings:
-            full = self._batches.add(tag_group(reading.tag), reading, reading.kafka_time_us)
+    def _gathered(self, group: int, found: TaggedRows) -> Iterator[Batched]:
+        """Take readings of a tag group in; what has become full leaves."""
+        for first in range(0, len(found.keys), MAX_BATCH):
+            part = TaggedRows(found.keys[first : first + MAX_BATCH], found.rows[first : first + MAX_BATCH])
+            at_us = int(part.rows["kafka_time_us"].min())
+            full = self._batches.add(group, part, at_us, len(part.keys))
             if full is not None:
-                yield from self._given([full])
-        if self._sightings is not None and decoded.sighting is not None:
-            yield from heard(self._sightings.add(decoded.sighting))
+                yield full
+
+    def _heard(self, found: Heard, settings: AnchorWatchSettings) -> Iterator[Sighting]:
+        anchor, kafka_time_us, stamped_us = found
+        for one in needed(anchor, kafka_time_us, stamped_us, settings):
+            yield Sighting(self._decoder.anchors[anchor[one]], int(kafka_time_us[one]), int(stamped_us[one]))
 
     def finish_bundle(self) -> Iterator[Batched | beam.pvalue.TaggedOutput]:
         """Send on what the bundle held."""
@@ -124,7 +165,3 @@ class DecodeFn(SiteFn):
             yield batch
             if self._besides.tags:
                 yield beam.pvalue.TaggedOutput(WATCHED, batch)
-
-
-def _packed(readings: list[Reading]) -> bytes:
-    return pack(readings).SerializeToString()

@@ -9,6 +9,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.utils.windowed_value import WindowedValue
 
+from pipeline.events import Sighting
 from pipeline.model import KafkaRecord, Reason, Rejected
 from pipeline.positioning.anchor_watch import AnchorWatchSettings
 from pipeline.site import SiteSource
@@ -17,12 +18,13 @@ from pipeline.transforms.outputs import rejected, sort_out
 from pipeline.transforms.sightings import SIGHTINGS, SightingBatches
 from pipeline.transforms.site_fn import SiteFn
 from pipeline.wire.decode import decode_heartbeat, refused_record
+from pipeline.wire.kafka_records import unpack_records
 
 _LOG = logging.getLogger(__name__)
 
 
 class DecodeHeartbeats(beam.PTransform):
-    """``PCollection[KafkaRecord]`` to a dict of ``sightings``, ``map_reports`` and ``rejected``, all as in decode."""
+    """``PCollection[bytes]`` to a dict of ``sightings``, ``map_reports`` and ``rejected``, all as in decode."""
 
     def __init__(
         self, site: SiteSource, watch: AnchorWatchSettings, reports: Reports | None = None, *, strict: bool = False
@@ -33,7 +35,7 @@ class DecodeHeartbeats(beam.PTransform):
         self._reports = reports
         self._strict = strict
 
-    def expand(self, records: beam.PCollection[KafkaRecord]) -> dict[str, beam.PCollection[Any]]:
+    def expand(self, records: beam.PCollection[bytes]) -> dict[str, beam.PCollection[Any]]:
         """Apply the stage."""
         decoding = DecodeHeartbeatsFn(self._site, self._watch, MapReporter(self._reports), strict=self._strict)
         others = {MAP_REPORTS: tuple[str, bytes]}
@@ -55,24 +57,28 @@ class DecodeHeartbeatsFn(SiteFn):
         self._reporter.start_bundle(self._site)
         self._sightings = SightingBatches(self._watch)
 
-    def process(self, record: KafkaRecord) -> Iterator[Any]:
-        """Decode one record; what it says leaves with the bundle."""
-        self._metrics.add("in")
+    def process(self, packed: bytes) -> Iterator[Any]:
+        """Decode the records of a batch; what they say leaves with the bundle."""
         yield from self._reporter.due()
+        for record in unpack_records(packed):
+            self._metrics.add("in")
+            found = self._decoded(record)
+            if isinstance(found, Rejected):
+                self._metrics.rejected(found.reason)
+                yield rejected(found)
+            else:
+                self._metrics.add("out")
+                yield from self._sightings.add(found)
+
+    def _decoded(self, record: KafkaRecord) -> Sighting | Rejected:
         try:
-            found = decode_heartbeat(record, self._site)
+            return decode_heartbeat(record, self._site)
         except Exception as error:
             if self._strict:
                 raise
             _LOG.exception("heartbeat %d of partition %d could not be decoded", record.offset, record.partition)
             self._metrics.internal_error()
-            found = refused_record(record, Reason.INTERNAL_ERROR, repr(error))
-        if isinstance(found, Rejected):
-            self._metrics.rejected(found.reason)
-            yield rejected(found)
-        else:
-            self._metrics.add("out")
-            yield from self._sightings.add(found)
+            return refused_record(record, Reason.INTERNAL_ERROR, repr(error))
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         """Send on what the bundle held."""

@@ -30,7 +30,11 @@ class SightingBatches:
 
     def add(self, sighting: Sighting) -> Iterable[WindowedValue]:
         """Take a sighting in; when there are many, they leave."""
-        self._sightings.append(sighting)
+        return self.add_all([sighting])
+
+    def add_all(self, sightings: Iterable[Sighting]) -> Iterable[WindowedValue]:
+        """Take sightings in; when there are many, they leave."""
+        self._sightings += sightings
         return self.rest() if len(self._sightings) >= MAX_SIGHTINGS else ()
 
     def rest(self) -> Iterator[WindowedValue]:

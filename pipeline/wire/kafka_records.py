@@ -12,6 +12,17 @@ Produced: TypeAlias = tuple[bytes, bytes]
 """Key and value of a record that is written."""
 
 
+def pack_records(records: Iterable[KafkaRecord]) -> bytes:
+    """Return records as columns. Of a Kafka time the milliseconds are kept, as Kafka itself has no more."""
+    columns = KafkaRecords()
+    for partition, offset, kafka_time_us, value in records:
+        columns.partition.append(partition)
+        columns.offset.append(offset)
+        columns.kafka_time_ms.append(kafka_time_us // 1000)
+        columns.value.append(value)
+    return columns.SerializeToString()
+
+
 def unpack_records(packed: bytes) -> list[KafkaRecord]:
     """Return the records of columns, in their order."""
     columns = KafkaRecords.FromString(packed)

@@ -1,0 +1,232 @@
+"""Many records at once to readings: ``decode`` for those in which nothing is out of the ordinary.
+
+Such are nearly all, and alike: what a batch of them says is taken as columns. The others are left to ``decode``, record
+by record; what it gives for the former is what this gives, in the same order for each tag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from google.protobuf.message import DecodeError
+
+from pipeline.model import KafkaRecord, Reading
+from pipeline.site import Site
+from pipeline.wire.decode import EARLIEST_PLAUSIBLE_US, MAX_AHEAD_US, MAX_ID_LENGTH
+from pipeline.wire.kafka_records import unpack_records
+from pipeline.wire.readings import ROW, Rows, pack_rows
+from pipeline.wire.state_pb2 import KafkaRecords, SeenRecord, SeenRecords
+from pipeline.wire.tag_codes import BATTERY_LOW, DETACHED, FLAG_BITS, TagCodes, tag_groups_of
+
+Integers: TypeAlias = npt.NDArray[np.int64]
+
+_NO_ANCHOR = -1
+_DISTANCE = 4
+_SECOND_US = 1_000_000
+_MOST_SECONDS = 2**40
+"""Stamps beyond are no times, and in microseconds may be more than 64 bits hold."""
+
+
+class TaggedRows(NamedTuple):
+    """Rows of readings (see ``wire/readings.py``), and of each the key of its tag."""
+
+    keys: Integers
+    rows: Rows
+
+
+class Heard(NamedTuple):
+    """When anchors were heard: columns of equal length. ``anchor`` is the number in :attr:`BatchDecoder.anchors`."""
+
+    anchor: Integers
+    kafka_time_us: Integers
+    stamped_us: Integers
+
+
+class Batch(NamedTuple):
+    """What a batch of records held."""
+
+    size: int
+    """How many records there were."""
+    odd: list[tuple[int, KafkaRecord]]
+    """Records that are left to ``decode``, and which they were of the batch, from 0."""
+    readings: TaggedRows
+    """Those of all other records …"""
+    record: Integers
+    """… and which of the batch they were in."""
+    heard: Heard
+    """The anchors of all other records."""
+
+
+class BatchDecoder:
+    """Decodes batches by one site map, and remembers what is the same in all.
+
+    Args:
+        site: the site map.
+        tag_group: returns the group of a tag.
+    """
+
+    def __init__(self, site: Site, tag_group: Callable[[str], int]) -> None:
+        self.anchors: Sequence[str] = list(site.anchors)
+        self._numbers = {anchor: number for number, anchor in enumerate(self.anchors)}
+        self._sent = {key.encode(): number for key, number in self._numbers.items() if 0 < len(key) <= MAX_ID_LENGTH}
+        self._max_distance_m = site.max_distance_m
+        self._codes = TagCodes(site.tag_identity, tag_group)
+
+    def make_room(self) -> None:
+        """Forget tags if there are many. The keys of what has been decoded before say nothing any more."""
+        self._codes.make_room()
+
+    def decode(self, packed: bytes) -> Batch:
+        """Return what a packed ``KafkaRecords`` held.
+
+        Raises:
+            DecodeError, ValueError: it is no such message, or its columns are not of equal length.
+        """
+        columns = _seen(packed)
+        size = len(columns.value)
+        if not size == len(columns.partition) == len(columns.offset) == len(columns.kafka_time_ms):
+            raise ValueError("the columns of a batch of records are not of equal length")
+        kafka_us = np.fromiter(columns.kafka_time_ms, np.int64, size) * 1000
+        anchor_ids: list[bytes] = []
+        seconds: list[int] = []
+        nanos: list[int] = []
+        lengths: list[int] = []
+        entries: list[bytes] = []
+        for seen in columns.value:
+            stamp, tags = seen.timestamp, seen.tags
+            anchor_ids.append(seen.anchor_id)
+            seconds.append(stamp.seconds)
+            nanos.append(stamp.nanos)
+            lengths.append(len(tags))
+            entries += tags
+        known = self._sent
+        anchor = np.array([known.get(one, _NO_ANCHOR) for one in anchor_ids], np.int64)
+        stamped_us, is_plain = _stamps(seconds, nanos, kafka_us)
+        is_plain &= anchor != _NO_ANCHOR
+
+        count = np.array(lengths, np.int64)
+        record = np.repeat(np.arange(size), count)
+        codes = self._codes
+        code = np.array([codes[one[:-_DISTANCE]] for one in entries], np.int64)
+        distance_m = _distances(entries)
+        in_range_m = distance_m.astype(np.float64)  # as in decode; a 32-bit bound would be another
+        is_plain &= count > 0
+        is_plain[record[~((code >= 0) & (in_range_m > 0) & (in_range_m <= self._max_distance_m))]] = False
+        key = code >> FLAG_BITS
+        if count.max(initial=0) > 1:
+            is_plain[_with_a_tag_twice(record, key)] = False
+
+        kept = is_plain[record]
+        if not kept.all():
+            record, key, code, distance_m = record[kept], key[kept], code[kept], distance_m[kept]
+        rows = np.zeros(len(record), ROW)
+        rows["anchor"] = anchor[record]
+        rows["distance_m"] = distance_m
+        rows["measured_at_us"] = stamped_us[record]
+        rows["kafka_time_us"] = kafka_us[record]
+        rows["detached"] = code & DETACHED
+        rows["battery_low"] = code & BATTERY_LOW
+        rows["partition"] = np.fromiter(columns.partition, np.int32, size)[record]
+        rows["offset"] = np.fromiter(columns.offset, np.int64, size)[record]
+        heard = Heard(anchor[is_plain], kafka_us[is_plain], stamped_us[is_plain])
+        return Batch(size, _records(packed, np.flatnonzero(~is_plain)), TaggedRows(key, rows), record, heard)
+
+    def by_group(self, batch: Batch, others: Sequence[tuple[int, Reading]]) -> Iterator[tuple[int, TaggedRows]]:
+        """Iterate over a batch's readings by tag group, those of a tag in the order of the records.
+
+        ``others`` are the readings of the odd records, each with which of the batch it was in.
+        """
+        (keys, rows), record = batch.readings, batch.record
+        if others:
+            keys = np.concatenate((keys, [self._codes.key(reading.tag) for _, reading in others]))
+            rows = np.concatenate((rows, self._rows(reading for _, reading in others)))
+            record = np.concatenate((record, [number for number, _ in others]))
+        order = np.lexsort((record, keys))
+        keys, rows = keys[order], rows[order]
+        groups = tag_groups_of(keys)
+        for first, end in _runs(groups):
+            yield int(groups[first]), TaggedRows(keys[first:end], rows[first:end])
+
+    def pack(self, parts: Sequence[TaggedRows]) -> bytes:
+        """Return rows, of which each part has those of a tag together, as a packed ``Readings``."""
+        keys = np.concatenate([part.keys for part in parts])
+        runs = [(self._codes.tag(int(keys[first])), end - first) for first, end in _runs(keys)]
+        return pack_rows(runs, self.anchors, np.concatenate([part.rows for part in parts]))
+
+    def _rows(self, readings: Iterable[Reading]) -> Rows:
+        return np.array([(self._numbers[one.anchor], *one[2:]) for one in readings], ROW)
+
+
+def all_odd(packed: bytes) -> Batch:
+    """Return a batch that is left to ``decode`` altogether; raise as :meth:`BatchDecoder.decode`."""
+    odd = list(enumerate(unpack_records(packed)))
+    none = np.zeros(0, np.int64)
+    return Batch(len(odd), odd, TaggedRows(none, np.zeros(0, ROW)), none, Heard(none, none, none))
+
+
+def _seen(packed: bytes) -> SeenRecords:
+    try:
+        return SeenRecords.FromString(packed)
+    except DecodeError:
+        columns = KafkaRecords.FromString(packed)
+        return SeenRecords(
+            partition=columns.partition,
+            offset=columns.offset,
+            kafka_time_ms=columns.kafka_time_ms,
+            value=map(_seen_one, columns.value),
+        )
+
+
+def _seen_one(value: bytes) -> SeenRecord:
+    try:
+        return SeenRecord.FromString(value)
+    except DecodeError:
+        return SeenRecord()  # without a tag it is odd
+
+
+def _stamps(seconds: list[int], nanos: list[int], kafka_us: Integers) -> tuple[Integers, npt.NDArray[np.bool_]]:
+    """Return the anchors' times, microseconds, and which are plausible; those that are not may be any number."""
+    whole = np.array(seconds, np.int64)
+    stamped_us = whole * _SECOND_US + np.array(nanos, np.int64) // 1000
+    is_time = (stamped_us >= EARLIEST_PLAUSIBLE_US) & (stamped_us <= kafka_us + MAX_AHEAD_US)
+    return stamped_us, is_time & (abs(whole) < _MOST_SECONDS)
+
+
+def _distances(entries: list[bytes]) -> npt.NDArray[np.float32]:
+    """Return what the entries end with."""
+    ends = b"".join([one[-_DISTANCE:] for one in entries])
+    if len(ends) < _DISTANCE * len(entries):
+        ends = b"".join([one[-_DISTANCE:].ljust(_DISTANCE, b"\0") for one in entries])
+    return np.frombuffer(ends, "<f4")
+
+
+def _with_a_tag_twice(record: Integers, key: Integers) -> Integers:
+    order = np.lexsort((key, record))
+    record, key = record[order], key[order]
+    again: Integers = record[1:][(record[1:] == record[:-1]) & (key[1:] == key[:-1])]
+    return again
+
+
+def _records(packed: bytes, numbers: Integers) -> list[tuple[int, KafkaRecord]]:
+    if not numbers.size:
+        return []
+    columns = KafkaRecords.FromString(packed)
+    return [
+        (
+            one,
+            KafkaRecord(
+                columns.partition[one], columns.offset[one], columns.kafka_time_ms[one] * 1000, columns.value[one]
+            ),
+        )
+        for one in numbers.tolist()
+    ]
+
+
+def _runs(numbers: Integers) -> list[tuple[int, int]]:
+    """Return where runs of equal numbers begin and end."""
+    bounds = [0, *(np.flatnonzero(numbers[1:] != numbers[:-1]) + 1).tolist(), len(numbers)]
+    return list(pairwise(bounds)) if numbers.size else []

@@ -1,0 +1,97 @@
+"""What a tag's entry in a record says, but for the distance, as one number: entries repeat, and are read once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+from google.protobuf.message import DecodeError
+
+from pipeline.tag_identity import TagIdentity, tag_name
+from pipeline.wire.decode import MAX_ID_LENGTH
+from pipeline.wire.message_pb2 import AnchorData
+
+ODD = -1
+"""The code of an entry that has to be looked at by itself."""
+
+DETACHED = 1
+BATTERY_LOW = 2
+FLAG_BITS = 2
+_NUMBER_BITS = 32
+
+_MOST_KNOWN = 100_000
+"""Entries kept at the most: ids are whatever somebody sends."""
+
+_TAGS_FIELD = 0x1A
+_ONE_BYTE = 0x80
+_PROBE_M = 1.0
+_PROBE = b"\x00\x00\x80\x3f"
+
+
+class TagCodes(dict[bytes, int]):
+    """By the bytes of an entry up to the distance, which they end with, a code: tag group, number of the tag, flags.
+
+    Codes without their flags are keys: those of a tag are alike, and in their order those of a tag group are together.
+    Codes hold until the next :meth:`make_room`. Entries that are not written as the schema has it, or name no tag, are
+    ``ODD``.
+    """
+
+    def __init__(self, identity: TagIdentity, tag_group: Callable[[str], int]) -> None:
+        super().__init__()
+        self._identity = identity
+        self._tag_group = tag_group
+        self._keys: dict[str, int] = {}
+        self._tags: list[str] = []
+
+    def make_room(self) -> None:
+        """Forget all codes if there are many."""
+        if len(self) > _MOST_KNOWN:
+            self.clear()
+            self._keys = {}
+            self._tags = []
+
+    def key(self, tag: str) -> int:
+        """Return the key of a tag, by its lasting id."""
+        key = self._keys.get(tag)
+        if key is None:
+            key = self._keys[tag] = self._tag_group(tag) << _NUMBER_BITS | len(self._tags)
+            self._tags.append(tag)
+        return key
+
+    def tag(self, key: int) -> str:
+        """Return the lasting id of the tag that has a key."""
+        return self._tags[key & (1 << _NUMBER_BITS) - 1]
+
+    def __missing__(self, start: bytes) -> int:
+        code = self._read(start)
+        if code != ODD:
+            self[start] = code
+        return code
+
+    def _read(self, start: bytes) -> int:
+        """Return the code of an entry that begins so.
+
+        With a distance put at its end, a message is made of it. If that has this distance, and is written in no other
+        way, then the distance is what the last four bytes are, whatever they are.
+        """
+        entry = start + _PROBE
+        field = bytes((_TAGS_FIELD, len(entry))) + entry if len(entry) < _ONE_BYTE else b""
+        try:
+            data = AnchorData.FromString(field)
+        except DecodeError:
+            return ODD
+        if len(data.tags) != 1 or data.SerializeToString() != field:
+            return ODD
+        ((tag_id, measured),) = data.tags.items()
+        name = tag_name(tag_id, self._identity)
+        if measured.distance != _PROBE_M or name is None or not 0 < len(tag_id) <= MAX_ID_LENGTH:
+            return ODD
+        detached = DETACHED if measured.detached or name.detached else 0
+        battery_low = BATTERY_LOW if measured.battery_low or name.battery_low else 0
+        return self.key(name.tag) << FLAG_BITS | detached | battery_low
+
+
+def tag_groups_of(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the tag groups of the tags that have these keys."""
+    return keys >> _NUMBER_BITS
