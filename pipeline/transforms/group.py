@@ -17,9 +17,8 @@ from pipeline.transforms import round_state
 from pipeline.transforms.metric_names import GROUP_SIZE
 from pipeline.transforms.metrics import MeteredFn
 from pipeline.transforms.outputs import sort_out, sorted_out
-from pipeline.transforms.tag_groups import Bag, TagStates, Timer, by_tag, tag_states_spec
-from pipeline.wire.readings import unpack
-from pipeline.wire.state_pb2 import Readings
+from pipeline.transforms.tag_groups import Bag, TagStates, Timer, tag_states_spec
+from pipeline.wire.readings import unpack_by_tag
 
 GROUPS = "groups"
 
@@ -63,7 +62,7 @@ class GroupFn(MeteredFn):
         """Take a batch of readings of one tag group in; return the groups and rejections that follow."""
         found: list[Outcome] = []
         states = TagStates(bag)
-        for tag, readings in by_tag(unpack(Readings.FromString(element[1]))).items():
+        for tag, readings in unpack_by_tag(element[1]).items():
             self._metrics.add("in", len(readings))
             rounds = round_state.from_bytes(states.get(tag))
             taken: list[Reading] = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import apache_beam as beam
@@ -24,9 +25,8 @@ from pipeline.positioning.tag_watch import TagWatch, TagWatchSettings
 from pipeline.transforms import tag_watch_state as state
 from pipeline.transforms.bytes_bag import BytesBag, read_whole, write_whole
 from pipeline.transforms.metrics import MeteredFn
-from pipeline.transforms.tag_groups import TAG_GROUPS, Bag, TagStates, by_tag, tag_states_spec
-from pipeline.wire.readings import unpack
-from pipeline.wire.state_pb2 import Readings
+from pipeline.transforms.tag_groups import TAG_GROUPS, Bag, TagStates, tag_states_spec
+from pipeline.wire.readings import unpack_by_tag
 
 _EVER_US = 2**62
 _LOG = logging.getLogger(__name__)
@@ -91,14 +91,14 @@ class WatchTagsFn(MeteredFn):
         """Take a batch of readings of one tag group, or changes of anchors, in."""
         packed, changes = state.unpack(element[1])
         states, anchors = TagStates(bag), _anchors(anchors_bag)
-        given = list(unpack(Readings.FromString(packed)))
+        given = unpack_by_tag(packed)
         for change in changes:
             anchors.take(change)
-        if self._hear(anchors, given) or changes:
+        if self._hear(anchors, chain.from_iterable(given.values())) or changes:
             write_whole(anchors_bag, state.anchors_to_bytes(anchors))
             for tag in states.due(_EVER_US):  # who can be away, and when, has changed
                 self._keep(states, tag, state.from_bytes(states.get(tag)), anchors)
-        for tag, readings in by_tag(given).items():
+        for tag, readings in given.items():
             self._metrics.add("in", len(readings))
             watch = state.from_bytes(states.get(tag))
             taken: list[Reading] = []
