@@ -15,7 +15,7 @@ from pipeline.model import KafkaRecord, Reading
 from pipeline.site import Anchor, Site, TagIdentity
 from pipeline.transforms.tag_groups import by_tag, tag_group
 from pipeline.wire import tag_codes
-from pipeline.wire.batch_decoder import Batch, BatchDecoder, all_odd
+from pipeline.wire.batch_decoder import Batch, BatchDecoder, all_odd, joined
 from pipeline.wire.decode import EARLIEST_PLAUSIBLE_US, MAX_AHEAD_US, MAX_ID_LENGTH, decode
 from pipeline.wire.kafka_records import pack_records
 from pipeline.wire.message_pb2 import AnchorData
@@ -129,7 +129,7 @@ def quickly(decoder: BatchDecoder, batch: Batch, site: Site) -> dict[str, list[R
     others = [(number, reading) for number, one in batch.odd for reading in decode(one, site).readings]
     found: dict[str, list[Reading]] = {}
     for group, rows in decoder.by_group(batch, others):
-        of_group = unpack_by_tag(decoder.pack([rows]))
+        of_group = unpack_by_tag(decoder.pack(rows))
         assert {tag_group(tag) for tag in of_group} == {group}
         assert not found.keys() & of_group.keys()
         found |= of_group
@@ -231,6 +231,6 @@ def test_parts_leave_as_one() -> None:
         ((group, rows),) = decoder.by_group(batch, ())
         assert group == tag_group("T")
         parts.append(rows)
-    (readings,) = unpack_by_tag(decoder.pack(parts)).values()
+    (readings,) = unpack_by_tag(decoder.pack(joined(parts))).values()
     assert [(one.anchor, one.offset) for one in readings] == [("A0", 0), ("A1", 1), ("A2", 2), ("A1", 3)]
     assert np.array_equal(parts[0].rows["offset"], [0, 1]), "what was packed is unchanged"

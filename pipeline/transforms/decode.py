@@ -20,7 +20,7 @@ from pipeline.transforms.outputs import rejected, sort_out
 from pipeline.transforms.sightings import SIGHTINGS, SightingBatches, heard
 from pipeline.transforms.site_fn import SiteFn
 from pipeline.transforms.tag_groups import tag_group
-from pipeline.wire.batch_decoder import Batch, BatchDecoder, Heard, TaggedRows, all_odd
+from pipeline.wire.batch_decoder import Batch, BatchDecoder, Heard, TaggedRows, all_odd, joined
 from pipeline.wire.decode import Decoded, decode, refused_record
 
 READINGS = "readings"
@@ -89,7 +89,7 @@ class DecodeFn(SiteFn):
             self._decoder.make_room()
         else:
             self._decoder = BatchDecoder(self._site, tag_group)
-        self._batches = Batches[TaggedRows](self._decoder.pack)
+        self._batches = Batches[TaggedRows](self._packed)
         anchors = self._besides.anchors
         self._sightings = None if anchors is None else SightingBatches(anchors)
 
@@ -146,6 +146,9 @@ class DecodeFn(SiteFn):
             full = self._batches.add(group, part, at_us, len(part.keys))
             if full is not None:
                 yield full
+
+    def _packed(self, parts: list[TaggedRows]) -> bytes:
+        return self._decoder.pack(joined(parts))
 
     def _heard(self, found: Heard, settings: AnchorWatchSettings) -> Iterator[Sighting]:
         anchor, kafka_time_us, stamped_us = found

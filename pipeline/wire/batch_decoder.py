@@ -94,30 +94,34 @@ class BatchDecoder:
         anchor_ids: list[bytes] = []
         seconds: list[int] = []
         nanos: list[int] = []
-        lengths: list[int] = []
+        counts: list[int] = []
         entries: list[bytes] = []
         for seen in columns.value:
             stamp, tags = seen.timestamp, seen.tags
             anchor_ids.append(seen.anchor_id)
             seconds.append(stamp.seconds)
             nanos.append(stamp.nanos)
-            lengths.append(len(tags))
-            entries += tags
+            count = len(tags)
+            counts.append(count)
+            if count == 1:  # nearly all: a list for it would cost as much again
+                entries.append(tags[0])
+            else:
+                entries += tags[:]
         known = self._sent
         anchor = np.array([known.get(one, _NO_ANCHOR) for one in anchor_ids], np.int64)
         stamped_us, is_plain = _stamps(seconds, nanos, kafka_us)
         is_plain &= anchor != _NO_ANCHOR
 
-        count = np.array(lengths, np.int64)
-        record = np.repeat(np.arange(size), count)
+        count_of = np.array(counts, np.int64)
+        record = np.repeat(np.arange(size), count_of)
         codes = self._codes
         code = np.array([codes[one[:-_DISTANCE]] for one in entries], np.int64)
         distance_m = _distances(entries)
         in_range_m = distance_m.astype(np.float64)  # as in decode; a 32-bit bound would be another
-        is_plain &= count > 0
+        is_plain &= count_of > 0
         is_plain[record[~((code >= 0) & (in_range_m > 0) & (in_range_m <= self._max_distance_m))]] = False
         key = code >> FLAG_BITS
-        if count.max(initial=0) > 1:
+        if count_of.max(initial=0) > 1:
             is_plain[_with_a_tag_twice(record, key)] = False
 
         kept = is_plain[record]
@@ -136,7 +140,7 @@ class BatchDecoder:
         return Batch(size, _records(packed, np.flatnonzero(~is_plain)), TaggedRows(key, rows), record, heard)
 
     def by_group(self, batch: Batch, others: Sequence[tuple[int, Reading]]) -> Iterator[tuple[int, TaggedRows]]:
-        """Iterate over a batch's readings by tag group, those of a tag in the order of the records.
+        """Iterate over a batch's readings by tag group, in the order of the records.
 
         ``others`` are the readings of the odd records, each with which of the batch it was in.
         """
@@ -145,20 +149,28 @@ class BatchDecoder:
             keys = np.concatenate((keys, [self._codes.key(reading.tag) for _, reading in others]))
             rows = np.concatenate((rows, self._rows(reading for _, reading in others)))
             record = np.concatenate((record, [number for number, _ in others]))
-        order = np.lexsort((record, keys))
-        keys, rows = keys[order], rows[order]
         groups = tag_groups_of(keys)
+        order = np.lexsort((record, groups)) if others else np.argsort(groups, kind="stable")
+        keys, rows, groups = keys[order], rows[order], groups[order]
         for first, end in _runs(groups):
             yield int(groups[first]), TaggedRows(keys[first:end], rows[first:end])
 
-    def pack(self, parts: Sequence[TaggedRows]) -> bytes:
-        """Return rows, of which each part has those of a tag together, as a packed ``Readings``."""
-        keys = np.concatenate([part.keys for part in parts])
+    def pack(self, readings: TaggedRows) -> bytes:
+        """Return readings as a packed ``Readings``, tag by tag, those of a tag in their order."""
+        order = np.argsort(readings.keys, kind="stable")
+        keys = readings.keys[order]
         runs = [(self._codes.tag(int(keys[first])), end - first) for first, end in _runs(keys)]
-        return pack_rows(runs, self.anchors, np.concatenate([part.rows for part in parts]))
+        return pack_rows(runs, self.anchors, readings.rows[order])
 
     def _rows(self, readings: Iterable[Reading]) -> Rows:
         return np.array([(self._numbers[one.anchor], *one[2:]) for one in readings], ROW)
+
+
+def joined(parts: Sequence[TaggedRows]) -> TaggedRows:
+    """Return the readings of all parts, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    return TaggedRows(np.concatenate([part.keys for part in parts]), np.concatenate([part.rows for part in parts]))
 
 
 def all_odd(packed: bytes) -> Batch:
