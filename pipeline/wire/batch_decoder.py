@@ -20,9 +20,10 @@ from pipeline.wire.decode import EARLIEST_PLAUSIBLE_US, MAX_AHEAD_US, MAX_ID_LEN
 from pipeline.wire.kafka_records import unpack_records
 from pipeline.wire.readings import ROW, Rows, pack_rows
 from pipeline.wire.state_pb2 import KafkaRecords, SeenRecord, SeenRecords
-from pipeline.wire.tag_codes import BATTERY_LOW, DETACHED, FLAG_BITS, TagCodes, tag_groups_of
+from pipeline.wire.tag_codes import BATTERY_LOW, DETACHED, FLAG_BITS, ODD, TagCodes, tag_groups_of
 
 Integers: TypeAlias = npt.NDArray[np.int64]
+Booleans: TypeAlias = npt.NDArray[np.bool_]
 
 _NO_ANCHOR = -1
 _DISTANCE = 4
@@ -86,50 +87,31 @@ class BatchDecoder:
         Raises:
             DecodeError, ValueError: it is no such message, or its columns are not of equal length.
         """
-        columns = _seen(packed)
-        size = len(columns.value)
+        columns, records = _seen(packed)
+        size = len(records)
         if not size == len(columns.partition) == len(columns.offset) == len(columns.kafka_time_ms):
             raise ValueError("the columns of a batch of records are not of equal length")
         kafka_us = np.fromiter(columns.kafka_time_ms, np.int64, size) * 1000
-        anchor_ids: list[bytes] = []
-        seconds: list[int] = []
-        nanos: list[int] = []
-        counts: list[int] = []
-        entries: list[bytes] = []
-        for seen in columns.value:
-            stamp, tags = seen.timestamp, seen.tags
-            anchor_ids.append(seen.anchor_id)
-            seconds.append(stamp.seconds)
-            nanos.append(stamp.nanos)
-            count = len(tags)
-            counts.append(count)
-            if count == 1:  # nearly all: a list for it would cost as much again
-                entries.append(tags[0])
-            else:
-                entries += tags[:]
-        known = self._sent
-        anchor = np.array([known.get(one, _NO_ANCHOR) for one in anchor_ids], np.int64)
-        stamped_us, is_plain = _stamps(seconds, nanos, kafka_us)
-        is_plain &= anchor != _NO_ANCHOR
+        said = _said(records)
+        sent = self._sent
+        anchor = np.array([sent.get(one, _NO_ANCHOR) for one in said.anchors], np.int64)
+        stamped_us, is_time = _stamps(said.seconds, said.nanos, kafka_us)
+        count = np.array(said.counts, np.int64)
+        is_plain = is_time & (anchor != _NO_ANCHOR) & (count > 0)
 
-        count_of = np.array(counts, np.int64)
-        record = np.repeat(np.arange(size), count_of)
+        record = np.repeat(np.arange(size), count)
         codes = self._codes
-        code = np.array([codes[one[:-_DISTANCE]] for one in entries], np.int64)
-        distance_m = _distances(entries)
-        in_range_m = distance_m.astype(np.float64)  # as in decode; a 32-bit bound would be another
-        is_plain &= count_of > 0
-        is_plain[record[~((code >= 0) & (in_range_m > 0) & (in_range_m <= self._max_distance_m))]] = False
-        key = code >> FLAG_BITS
-        if count_of.max(initial=0) > 1:
-            is_plain[_with_a_tag_twice(record, key)] = False
+        code = np.array([codes[one[:-_DISTANCE]] for one in said.entries], np.int64)
+        distance_m = _distances(said.entries)
+        is_plain[record[~self._is_good(code, distance_m)]] = False
+        if len(record) and count.max() > 1:
+            is_plain[_with_a_tag_twice(record, code >> FLAG_BITS)] = False
 
         kept = is_plain[record]
-        if not kept.all():
-            record, key, code, distance_m = record[kept], key[kept], code[kept], distance_m[kept]
+        record, code = record[kept], code[kept]
         rows = np.zeros(len(record), ROW)
         rows["anchor"] = anchor[record]
-        rows["distance_m"] = distance_m
+        rows["distance_m"] = distance_m[kept]
         rows["measured_at_us"] = stamped_us[record]
         rows["kafka_time_us"] = kafka_us[record]
         rows["detached"] = code & DETACHED
@@ -137,7 +119,13 @@ class BatchDecoder:
         rows["partition"] = np.fromiter(columns.partition, np.int32, size)[record]
         rows["offset"] = np.fromiter(columns.offset, np.int64, size)[record]
         heard = Heard(anchor[is_plain], kafka_us[is_plain], stamped_us[is_plain])
-        return Batch(size, _records(packed, np.flatnonzero(~is_plain)), TaggedRows(key, rows), record, heard)
+        odd = _records(packed, np.flatnonzero(~is_plain))
+        return Batch(size, odd, TaggedRows(code >> FLAG_BITS, rows), record, heard)
+
+    def _is_good(self, code: Integers, distance_m: npt.NDArray[np.float32]) -> Booleans:
+        in_range_m = distance_m.astype(np.float64)  # as decode compares; of 32 bits the bound would be another
+        good: Booleans = (code != ODD) & (in_range_m > 0) & (in_range_m <= self._max_distance_m)
+        return good
 
     def by_group(self, batch: Batch, others: Sequence[tuple[int, Reading]]) -> Iterator[tuple[int, TaggedRows]]:
         """Iterate over a batch's readings by tag group, in the order of the records.
@@ -180,17 +168,40 @@ def all_odd(packed: bytes) -> Batch:
     return Batch(len(odd), odd, TaggedRows(none, np.zeros(0, ROW)), none, Heard(none, none, none))
 
 
-def _seen(packed: bytes) -> SeenRecords:
+class _Said(NamedTuple):
+    """What records say, by record; the entries of tags one after the other, ``counts`` of each record."""
+
+    anchors: list[bytes]
+    seconds: list[int]
+    nanos: list[int]
+    counts: list[int]
+    entries: list[bytes]
+
+
+def _said(records: Iterable[SeenRecord]) -> _Said:
+    said = anchors, seconds, nanos, counts, entries = _Said([], [], [], [], [])
+    for record in records:
+        stamp, tags = record.timestamp, record.tags
+        count = len(tags)
+        anchors.append(record.anchor_id)
+        seconds.append(stamp.seconds)
+        nanos.append(stamp.nanos)
+        counts.append(count)
+        if count == 1:  # nearly all: to make a list for it would cost as much again
+            entries.append(tags[0])
+        else:
+            entries += tags[:]
+    return said
+
+
+def _seen(packed: bytes) -> tuple[SeenRecords | KafkaRecords, Sequence[SeenRecord]]:
+    """Return the columns, and what is seen in their values: at once, or where one cannot be read, one by one."""
     try:
-        return SeenRecords.FromString(packed)
+        seen = SeenRecords.FromString(packed)
     except DecodeError:
         columns = KafkaRecords.FromString(packed)
-        return SeenRecords(
-            partition=columns.partition,
-            offset=columns.offset,
-            kafka_time_ms=columns.kafka_time_ms,
-            value=map(_seen_one, columns.value),
-        )
+        return columns, [_seen_one(value) for value in columns.value]
+    return seen, seen.value
 
 
 def _seen_one(value: bytes) -> SeenRecord:
@@ -200,8 +211,8 @@ def _seen_one(value: bytes) -> SeenRecord:
         return SeenRecord()  # without a tag it is odd
 
 
-def _stamps(seconds: list[int], nanos: list[int], kafka_us: Integers) -> tuple[Integers, npt.NDArray[np.bool_]]:
-    """Return the anchors' times, microseconds, and which are plausible; those that are not may be any number."""
+def _stamps(seconds: list[int], nanos: list[int], kafka_us: Integers) -> tuple[Integers, Booleans]:
+    """Return the anchors' times, microseconds, and which are plausible; one that is not may be any number."""
     whole = np.array(seconds, np.int64)
     stamped_us = whole * _SECOND_US + np.array(nanos, np.int64) // 1000
     is_time = (stamped_us >= EARLIEST_PLAUSIBLE_US) & (stamped_us <= kafka_us + MAX_AHEAD_US)
