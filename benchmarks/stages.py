@@ -28,7 +28,8 @@ from pipeline.site import Site
 from pipeline.transforms.decode import Besides, DecodeFn
 from pipeline.transforms.encode import EncodeFn
 from pipeline.transforms.group import GroupFn
-from pipeline.transforms.tag_groups import Entry, tag_group
+from pipeline.transforms.tag_groups import tag_group
+from pipeline.transforms.tag_log import Chunk
 from pipeline.transforms.track import Memory, TrackFn
 from pipeline.transforms.trilaterate import TrilaterateFn
 from pipeline.wire.kafka_records import pack_records, unpack_produced
@@ -49,12 +50,12 @@ examples:
 
 class _Bag:
     def __init__(self) -> None:
-        self._entries: list[Entry] = []
+        self._entries: list[Chunk] = []
 
-    def read(self) -> Iterator[Entry]:
+    def read(self) -> Iterator[Chunk]:
         return iter(self._entries)
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: Chunk) -> None:
         self._entries.append(entry)
 
     def clear(self) -> None:

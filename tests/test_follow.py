@@ -16,6 +16,7 @@ from pipeline.positioning.track_settings import TrackSettings
 from pipeline.positioning.tracker import Tracker
 from pipeline.positioning.trilateration import SolverSettings
 from pipeline.site import Site
+from pipeline.transforms import track_state
 from pipeline.transforms.follow import FollowFn
 from pipeline.transforms.group import GroupFn
 from pipeline.transforms.tag_groups import TagStates, tag_group, timer_at
@@ -64,7 +65,7 @@ class Stage:
 
     @property
     def is_tracked(self) -> bool:
-        return bool(TagStates(self.tracks).get("T"))
+        return TagStates(self.tracks, track_state.CODEC).before("T") is not None
 
 
 def untagged(outcomes: Any) -> list[Position | Rejected]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.model import Group, Reading, Rejected
 from pipeline.positioning.rounds import GroupingMode, GroupingSettings, Outcome, Rounds
-from pipeline.positioning.seen import MAX_SEEN, Seen
+from pipeline.positioning.seen import ROOM
 from pipeline.site import MIN_ANCHORS
 from tests.readings import reading, us
 
@@ -311,7 +311,7 @@ def test_a_silent_tag_is_forgotten_by_record_as_by_timer() -> None:
     rounds = known_tag()
     later = reading("A", 120.0)
     by_record = dataclasses.replace(
-        rounds, open=dict(rounds.open), carried=set(), heard=dict(rounds.heard), seen=Seen(dict(rounds.seen.by_anchor))
+        rounds, open=dict(rounds.open), carried=set(), seen=dataclasses.replace(rounds.seen)
     )
     assert by_record.is_forgotten(later.kafka_time_us, ROUND)
     by_record.add(later, ROUND)
@@ -330,17 +330,32 @@ def test_advancing_again_does_nothing() -> None:
 
 def test_what_is_remembered_is_bounded() -> None:
     rounds = Rounds()
-    for number in range(40 * MAX_SEEN):
-        rounds.add(reading("ABCDEFGH"[number % 8], number / 100, distance_m=1 + number), ROUND)
-    assert sum(map(len, rounds.seen.by_anchor.values())) <= 8 * 9 * MAX_SEEN
-    assert len(rounds.open) <= 8
+    for number in range(ROOM // 2):
+        rounds.add(reading(f"A{number // 1000 % 8}{number % 8}", number / 10_000, distance_m=1 + number), ROUND)
+    assert len(rounds.seen.earlier) <= ROOM
+    assert len(rounds.open) <= 16
+    assert len(rounds.numbers) <= 64
+
+
+def test_anchors_that_are_no_longer_heard_take_no_room() -> None:
+    """A tag on its way through a large site. What is seen of the others is known by the numbers they then have."""
+    rounds = Rounds()
+    for second in range(500):
+        ones = [reading(f"A{second + place}", float(second), distance_m=1.0 + second) for place in range(4)]
+        play(ones, rounds=rounds)
+        assert reasons(play(ones, rounds=rounds)) == {"duplicate": 4}
+        rounds.forget_seen(ROUND)
+    assert len(rounds.numbers) <= 32
+    known = [reading(f"A{498 + place}", 498.0, kafka_s=499.0, distance_m=499.0) for place in range(4)]
+    assert reasons(play(known, rounds=rounds)) == {"duplicate": 4}
 
 
 def test_forgetting_between_bundles_changes_nothing() -> None:
     """What is remembered is bounded; what is dropped when it is full does not depend on how records were bundled."""
     readings = [
-        reading(f"A{number % 40}", number / 100, distance_m=1.0 + number % 7) for number in range(120 * MAX_SEEN)
-    ] + [reading("A0", 120 * MAX_SEEN / 100 - 9.0, kafka_s=120 * MAX_SEEN / 100)]
+        reading(f"A{number % 40}", number / 700, distance_m=1.0 + number % 7, offset=number) for number in range(15_000)
+    ]
+    readings += [one._replace(kafka_time_us=readings[-1].kafka_time_us) for one in readings[-7_000::40]]
     bundled, single = Rounds(), Rounds()
     outcomes = []
     for one in readings:

@@ -22,9 +22,9 @@ from pipeline.positioning.track_settings import TrackSettings
 from pipeline.positioning.tracker import Tracker
 from pipeline.positioning.trilateration import SolverSettings
 from pipeline.site import Anchor, Site
-from pipeline.transforms.tag_groups import TagStates, tag_group, timer_at
+from pipeline.transforms.tag_groups import Codec, TagStates, tag_group, timer_at
 from pipeline.transforms.track import Memory, TrackFn
-from pipeline.transforms.track_state import VERSION, from_bytes, to_bytes
+from pipeline.transforms.track_state import CODEC, VERSION, from_bytes, to_bytes
 from pipeline.wire.state_pb2 import TrackState
 from tests.readings import reading, us
 from tests.test_tag_groups import ListBag, OneTimer
@@ -174,7 +174,8 @@ class Stage:
 
     @property
     def state(self) -> bytes:
-        return TagStates(self.bag).get(TAG)
+        track = TagStates(self.bag, CODEC).before(TAG)
+        return b"" if track is None else to_bytes(track)
 
 
 def reasons(outcomes: Sequence[Position | Rejected]) -> list[str]:
@@ -271,8 +272,9 @@ def test_a_track_of_another_version_is_begun_anew() -> None:
     site = hall(8)
     stage, new = Stage(site), Stage(site)
     old = TrackState(version=VERSION + 1)
-    states = TagStates(stage.bag)
+    states = TagStates(stage.bag, Codec(bytes, bytes))
     states.put(TAG, us(60.0), old.SerializeToString())
     states.commit(stage.timer)
+    stage.bag.reload()
     assert stage.take(blink(site, 1.0)) == new.take(blink(site, 1.0))
     assert stage.state == new.state

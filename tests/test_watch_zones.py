@@ -23,7 +23,7 @@ from pipeline.site import Site
 from pipeline.transforms.encode_omlox import EncodeFenceEvents, EncodeLocations, EncodeOmloxFn, locations_at
 from pipeline.transforms.tag_groups import TagStates, tag_group, timer_at
 from pipeline.transforms.watch_zones import WatchZones, WatchZonesFn
-from pipeline.transforms.zone_state import from_bytes, to_bytes
+from pipeline.transforms.zone_state import CODEC, from_bytes, to_bytes
 from pipeline.wire import state_pb2
 from pipeline.wire.kafka_records import unpack_produced
 from pipeline.wire.whereabouts import pack_whereabouts, unpack_whereabouts, whereabouts
@@ -146,9 +146,8 @@ class Stage:
     def fire(self, at_us: int) -> list[str]:
         return kinds(list(self.fn.due(timer_at(at_us), self.bag, self.timer)))
 
-    @property
-    def state(self) -> bytes:
-        return TagStates(self.bag).get(TAG)
+    def kept(self) -> ZoneWatch | None:
+        return TagStates(self.bag, CODEC).before(TAG)
 
 
 def kinds(events: Sequence[Event]) -> list[str]:
@@ -178,7 +177,7 @@ def test_a_position_tells_it_where_no_timer_has() -> None:
 def test_a_timer_that_finds_nothing_does_nothing() -> None:
     stage = Stage()
     assert stage.fire(us(5.0)) == []
-    assert stage.state == b""
+    assert stage.kept() is None
 
 
 def test_a_tag_silent_for_long_is_forgotten() -> None:
@@ -187,9 +186,9 @@ def test_a_tag_silent_for_long_is_forgotten() -> None:
     assert stage.timer.at is not None
     forgotten_us = stage.timer.at.micros
     assert stage.fire(forgotten_us - 1000) == []
-    assert stage.state
+    assert stage.kept()
     assert stage.fire(forgotten_us) == []
-    assert stage.state == b""
+    assert stage.kept() is None
     assert stage.timer.at is None
 
 
@@ -227,7 +226,7 @@ def test_an_unexpected_error_in_a_timer_costs_the_tag_and_stops_nothing(monkeypa
         stage.take(position(0.0, 5.0), position(1.0, -5.0))
     monkeypatch.setattr(ZoneWatch, "advance_by_kafka", stumble)
     assert calm.fire(us(60.0)) == []
-    assert calm.state == b""
+    assert calm.kept() is None
     assert calm.timer.at is None
     with pytest.raises(ZeroDivisionError):
         strict.fire(us(60.0))

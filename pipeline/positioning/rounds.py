@@ -12,8 +12,9 @@ readings of a round that lie close enough together in time.
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from pipeline.model import Group, Reading, Reason, Rejected, Stage
 from pipeline.positioning.seen import Seen
@@ -25,6 +26,9 @@ NEW_FOR_ROUNDS = 3
 """A tag is new, and its anchors not yet known, until it has had so many rounds."""
 MILLISECOND_US = 1000
 _NEVER_US = 2**62
+_NUMBERED = 32
+"""Anchors of a tag that have numbers before one that is no longer heard loses its own."""
+_by_time = attrgetter("measured_at_us", "kafka_time_us", "anchor")
 
 
 class GroupingMode(str, enum.Enum):
@@ -85,24 +89,30 @@ class Rounds:
     """Groups given so far, counted up to where the tag is no longer new."""
     seen: Seen = field(default_factory=Seen)
     """Readings accepted within the lateness bound."""
+    numbers: dict[str, int] = field(default_factory=dict)
+    """The anchors from 0 up, as what is seen names them: those of which anything is known here, and more."""
 
     def add(self, reading: Reading, settings: GroupingSettings) -> list[Outcome]:
         """Take one reading in; return the groups and rejections that follow from it."""
         now_us = max(self.clock_us, reading.kafka_time_us)
-        outcomes = self.advance(now_us, settings)
-        if self.is_forgotten(now_us, settings):
-            self.heard, self.rounds, self.newest_us, self.seen = {}, 0, 0, Seen()
+        outcomes: list[Outcome] = []
+        if self.open:
+            outcomes = self.advance(now_us, settings)
+        if not self.open and self.is_forgotten(now_us, settings):
+            self.heard, self.rounds, self.newest_us, self.seen, self.numbers = {}, 0, 0, Seen(), {}
         self.clock_us = now_us
-        outcomes.extend(self._place(reading, settings))
+        refusal = self._refusal(reading, settings)
+        if refusal is not None:
+            outcomes.append(refusal)
+        else:
+            self._place(reading, settings, outcomes)
         return outcomes
 
     def advance(self, now_us: int, settings: GroupingSettings) -> list[Outcome]:
         """Settle what is due at a Kafka time; harmless if nothing is, and if called again."""
         outcomes: list[Outcome] = []
-        while self.open:  # one after the other, in the order in which timers would
+        while self.open and self._is_due(now_us, settings):  # one after the other, in the order in which timers would
             close_at_us, oldest, give_up_at_us = self._next(settings)
-            if min(close_at_us, give_up_at_us) > now_us:
-                return outcomes
             if oldest is None or close_at_us <= give_up_at_us:
                 outcomes.extend(self._close(settings))
             else:
@@ -114,6 +124,20 @@ class Rounds:
         close_at_us, _, give_up_at_us = self._next(settings)
         due_us = min(close_at_us, give_up_at_us)
         return due_us if due_us < _NEVER_US else self.clock_us + settings.tag_expiry_us
+
+    def _is_due(self, now_us: int, settings: GroupingSettings) -> bool:
+        """Whether any of what :meth:`_next` returns is due: asked of every reading, and mostly not so."""
+        kept_us = settings.max_reading_age_us + 1
+        waiting: Collection[str] = self.open
+        if self.opened_at_us:
+            if self.opened_at_us + settings.round_wait_us <= now_us:
+                return True
+            waiting = self.carried
+            kept_us += settings.round_wait_us
+        for anchor in waiting:  # noqa: SIM110  (a generator would take longer than what it goes through)
+            if self.open[anchor].kafka_time_us + kept_us <= now_us:
+                return True
+        return False
 
     def _next(self, settings: GroupingSettings) -> tuple[int, Reading | None, int]:
         """Return when the round closes, which reading is the next to be given up on, and when that is."""
@@ -143,43 +167,71 @@ class Rounds:
             )
             return _reject(reading, Reason.LATE, detail)
         # Of a time that was replaced there is nothing to know it by.
-        if not (reading.time_replaced or self.seen.add(reading.anchor, reading.measured_at_us, reading.distance_m)):
+        number = self.numbers.get(reading.anchor)
+        if number is None:
+            number = self._number(reading.anchor)
+        if self.seen.is_full:
+            self.forget_seen(settings)  # so that what is dropped does not depend on when it was last called
+        if not (reading.time_replaced or self.seen.add(number, reading.measured_at_us, reading.distance_m)):
             return _reject(reading, Reason.DUPLICATE, "anchor, tag, time and distance equal one already taken")
         return None
 
-    def _place(self, reading: Reading, settings: GroupingSettings) -> Iterator[Outcome]:
-        refusal = self._refusal(reading, settings)
-        if refusal is not None:
-            yield refusal
-            return
-        held = self.open.get(reading.anchor)
+    def _place(self, reading: Reading, settings: GroupingSettings, outcomes: list[Outcome]) -> None:
+        """Put a reading into the round, and what follows from it to the outcomes."""
+        anchor = reading.anchor
+        held = self.open.get(anchor)
         if held is not None and reading.measured_at_us < held.measured_at_us:
-            yield Group(reading.tag, [reading])  # it came after its successor
+            outcomes.append(Group(reading.tag, [reading]))  # it came after its successor
             return
-        if self._is_over(reading, settings):
-            yield from self._close(settings)
+        if len(self.open) >= MIN_ANCHORS and self._is_over(reading, settings):
+            outcomes.extend(self._close(settings))
         if not reading.time_replaced:
             # A clock that runs ahead must not make the others late.
             self.newest_us = max(self.newest_us, min(reading.measured_at_us, reading.kafka_time_us))
 
-        if self.opened_at_us and reading.anchor in self.open and reading.anchor not in self.carried:
-            yield from self._close(settings)  # the anchor reports again
-        if reading.anchor in self.open:
-            yield self._give_up(self.open[reading.anchor])
-        self.open[reading.anchor] = reading
-        if settings.mode is GroupingMode.ROUND and not self.opened_at_us:
+        if held is not None:
+            if self.opened_at_us and anchor in self.open and anchor not in self.carried:
+                outcomes.extend(self._close(settings))  # the anchor reports again
+            if anchor in self.open:
+                outcomes.append(self._give_up(self.open[anchor]))
+        self.open[anchor] = reading
+        if not self.opened_at_us and settings.mode is GroupingMode.ROUND:
             self.opened_at_us = self.clock_us
         if len(self.open) >= MIN_ANCHORS and (settings.mode is GroupingMode.THREE or self._all_reported()):
             together = self._together(settings)
             if len(together) >= MIN_ANCHORS:
-                yield from self._end(together, settings)
+                outcomes.extend(self._end(together, settings))
+
+    def _number(self, anchor: str) -> int:
+        """Return a number for an anchor that has none."""
+        if len(self.numbers) >= _NUMBERED:
+            seen = self.seen.anchors()
+            kept = [
+                (name, number)
+                for name, number in self.numbers.items()
+                if number in seen or name in self.open or name in self.heard
+            ]
+            if len(kept) < len(self.numbers):
+                self.seen = self.seen.renumbered({before: number for number, (_, before) in enumerate(kept)})
+                self.numbers = {name: number for number, (name, _) in enumerate(kept)}
+        number = self.numbers[anchor] = len(self.numbers)
+        return number
 
     def _all_reported(self) -> bool:
-        return self.rounds >= NEW_FOR_ROUNDS and self.open.keys() - self.carried >= self.heard.keys()
+        return (
+            self.rounds >= NEW_FOR_ROUNDS
+            and len(self.open) - len(self.carried) >= len(self.heard)
+            and self.open.keys() - self.carried >= self.heard.keys()
+        )
 
     def _together(self, settings: GroupingSettings) -> list[Reading]:
-        """Return the most readings that lie within the age bound, oldest first; the newest of equally many."""
+        """Return the most readings that lie within the age bound, oldest first; the newest of equally many.
+
+        There have to be any.
+        """
         ordered = sorted(self.open.values(), key=_by_time)
+        if ordered[-1].measured_at_us - ordered[0].measured_at_us <= settings.max_reading_age_us:
+            return ordered
         best: list[Reading] = []
         first = 0
         for last, reading in enumerate(ordered):
@@ -190,13 +242,14 @@ class Rounds:
         return best
 
     def _is_over(self, reading: Reading, settings: GroupingSettings) -> bool:
-        """Whether the round would make a group, and a reading is of a later time, by a clock no worse than theirs."""
-        if reading.time_replaced or len(self.open) < MIN_ANCHORS:
+        """Whether a round of three or more makes a group, and a reading is later, by a clock no worse than theirs."""
+        if reading.time_replaced:
             return False
-        if (
-            reading.measured_at_us - min(one.measured_at_us for one in self.open.values())
-            <= settings.max_reading_age_us
-        ):
+        before_us = reading.measured_at_us - settings.max_reading_age_us
+        for one in self.open.values():
+            if one.measured_at_us < before_us:
+                break
+        else:
             return False  # asked of every reading: most rounds need not be sorted for the answer
         together = self._together(settings)
         if len(together) < MIN_ANCHORS:
@@ -212,30 +265,26 @@ class Rounds:
     def _end(self, together: list[Reading], settings: GroupingSettings) -> list[Outcome]:
         """End the round, of whose readings those given agree in time."""
         self.opened_at_us = 0
-        for anchor in self.heard:
-            self.heard[anchor] += 1
-        for anchor in self.open:
-            self.heard[anchor] = 0
-        self.heard = {anchor: silent for anchor, silent in self.heard.items() if silent < FORGET_AFTER_ROUNDS}
+        silent = {anchor: rounds + 1 for anchor, rounds in self.heard.items() if anchor not in self.open}
+        self.heard = dict.fromkeys(self.open, 0)
+        self.heard.update((anchor, rounds) for anchor, rounds in silent.items() if rounds < FORGET_AFTER_ROUNDS)
         if len(together) < MIN_ANCHORS:
             self.carried = set(self.open)
             return []
-        odd = self.open.keys() - {reading.anchor for reading in together}
-        detail = f"more than {settings.max_reading_age_us / 1e6:g} s apart from most readings of its round"
-        rejected = [_reject(self.open[anchor], Reason.STALE, detail) for anchor in sorted(odd)]
+        outcomes: list[Outcome] = [Group(together[0].tag, together)]
+        if len(together) < len(self.open):
+            odd = self.open.keys() - {reading.anchor for reading in together}
+            detail = f"more than {settings.max_reading_age_us / 1e6:g} s apart from most readings of its round"
+            outcomes.extend(_reject(self.open[anchor], Reason.STALE, detail) for anchor in sorted(odd))
         self.open, self.carried = {}, set()
         self.rounds = min(self.rounds + 1, NEW_FOR_ROUNDS)
-        return [Group(together[0].tag, together), *rejected]
+        return outcomes
 
     def _give_up(self, reading: Reading) -> Group:
         """Return a reading for which not enough others came in time, as a group of its own."""
         del self.open[reading.anchor]
         self.carried.discard(reading.anchor)
         return Group(reading.tag, [reading])
-
-
-def _by_time(reading: Reading) -> tuple[int, int, str]:
-    return reading.measured_at_us, reading.kafka_time_us, reading.anchor
 
 
 def _skew_us(reading: Reading) -> int:

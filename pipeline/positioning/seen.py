@@ -3,50 +3,120 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
-MAX_SEEN = 64
-"""Readings of one anchor that are remembered: six a second over a lateness bound of 10 s."""
-_WRAP_US = 2**40
-"""Times are kept modulo this, which is twelve days."""
-_TIME, _DISTANCE = 5, struct.Struct("<f")
-_RECORD = _TIME + _DISTANCE.size
-"""Bytes of a reading: its time of measurement, and its distance (m) in the 32 bits of the wire."""
+ROOM = 40_000
+"""Bytes beyond which the oldest is forgotten: readings of a lateness bound of 10 s, three to eight hundred a second."""
+_RECORD = struct.Struct("<Bf")
+_RECORD_SIZE = _RECORD.size
+"""Bytes of a reading: its anchor by number, and its distance (m) in the 32 bits of the wire."""
+_ANCHORS = 256
+_TIME = 5
+"""Bytes of a time of measurement. What is left of their bits makes room for more anchors."""
+_WRAP_US = 2**34
+"""Times are kept modulo this, which is nearly five hours."""
+_PAGES = 2**6
+_HEAD = _TIME + 1
+_FULL = 255 * _RECORD_SIZE
 
 
 @dataclass(slots=True)
 class Seen:
-    """The readings lately taken of one tag, by anchor; of each anchor the records, in order of arrival.
+    """The readings lately taken of one tag, in order of arrival: blocks of a time, a count, and so many records.
 
-    Bytes, because state is written and read with every bundle, and searching bytes costs less than a set would to make.
+    Anchors stamp whole seconds, or hear a blink at the same moment: of each time there may be many. All is bytes,
+    because state is written and read with every bundle, and to search bytes costs less than to make a set of them.
     """
 
-    by_anchor: dict[str, bytes] = field(default_factory=dict)
+    earlier: bytes = b""
+    """All blocks but the last."""
+    time: bytes = b""
+    """The time of the last block; empty while there is none."""
+    last: bytes = b""
+    """The records of the last block."""
 
-    def add(self, anchor: str, measured_at_us: int, distance_m: float) -> bool:
-        """Remember a reading; return False where it is remembered already. Of too many the oldest is forgotten."""
-        record = (measured_at_us % _WRAP_US).to_bytes(_TIME, "little") + _DISTANCE.pack(distance_m)
-        records = self.by_anchor.get(anchor, b"")
-        at = records.find(record)
-        while at > 0 and at % _RECORD:  # the end of one record and the beginning of the next
-            at = records.find(record, at + 1)
-        if at >= 0:
+    def add(self, anchor: int, measured_at_us: int, distance_m: float) -> bool:
+        """Remember a reading by an anchor of a number; return False where it is remembered already."""
+        time = (measured_at_us % _WRAP_US + anchor // _ANCHORS % _PAGES * _WRAP_US).to_bytes(_TIME, "little")
+        record = _RECORD.pack(anchor % _ANCHORS, distance_m)
+        if time == self.time and _holds(self.last, record):
             return False
-        self.by_anchor[anchor] = (records + record)[-MAX_SEEN * _RECORD :]
+        if time in self.earlier and any(_holds(records, record) for at, records in self._earlier() if at == time):
+            return False
+        if time != self.time or len(self.last) >= _FULL:
+            self.earlier += self.last_block()
+            self.time = time
+            self.last = record
+            if len(self.earlier) > ROOM:
+                self.earlier = self.earlier[_size(self.earlier, 0) :]
+        else:
+            self.last += record
         return True
 
+    @property
+    def is_full(self) -> bool:
+        """Whether soon the oldest will be forgotten."""
+        return len(self.earlier) > ROOM - _HEAD - _FULL
+
     def forget_before(self, time_us: int) -> None:
-        """Forget what was measured before a time, up to the first of each anchor that was not."""
-        for anchor, records in list(self.by_anchor.items()):
-            kept = 0
-            while kept < len(records) and _is_before(records, kept, time_us):
-                kept += _RECORD
-            if kept == len(records):
-                del self.by_anchor[anchor]
-            elif kept:
-                self.by_anchor[anchor] = records[kept:]
+        """Forget what was measured before a time, up to the first that was not.
+
+        One ahead of the others so holds them up, but no longer than it is ahead.
+        """
+        earlier, at = self.earlier, 0
+        while at < len(earlier) and _is_before(earlier[at : at + _TIME], time_us):
+            at += _size(earlier, at)
+        if at:
+            self.earlier = earlier[at:]
+        if not self.earlier and self.time and _is_before(self.time, time_us):
+            self.time = self.last = b""
+
+    def last_block(self) -> bytes:
+        """Return the last block as the earlier ones are kept; nothing where there is none."""
+        return self.time + (len(self.last) // _RECORD_SIZE).to_bytes(1, "little") + self.last if self.time else b""
+
+    def anchors(self) -> set[int]:
+        """Return the numbers of all anchors of which readings are remembered."""
+        return {anchor for anchor, _, _ in self._readings()}
+
+    def renumbered(self, numbers: Mapping[int, int]) -> Seen:
+        """Return the same with other numbers for the anchors: new by old."""
+        seen = Seen()
+        for anchor, time_us, distance_m in self._readings():
+            seen.add(numbers[anchor], time_us, distance_m)
+        return seen
+
+    def _earlier(self) -> Iterator[tuple[bytes, bytes]]:
+        """Iterate over times and records of the earlier blocks."""
+        earlier, at = self.earlier, 0
+        while at < len(earlier):
+            end = at + _size(earlier, at)
+            yield earlier[at : at + _TIME], earlier[at + _HEAD : end]
+            at = end
+
+    def _readings(self) -> Iterator[tuple[int, int, float]]:
+        for time, records in (*self._earlier(), (self.time, self.last)):
+            page, time_us = divmod(int.from_bytes(time, "little"), _WRAP_US)
+            for anchor, distance_m in _RECORD.iter_unpack(records):
+                yield page * _ANCHORS + anchor, time_us, distance_m
 
 
-def _is_before(records: bytes, at: int, time_us: int) -> bool:
-    measured_at_us = int.from_bytes(records[at : at + _TIME], "little")
-    return 0 < (time_us - measured_at_us) % _WRAP_US < _WRAP_US // 2
+def from_blocks(earlier: bytes, last: bytes) -> Seen:
+    """Return what is kept in blocks; the last as :meth:`Seen.last_block` gives it."""
+    return Seen(earlier, last[:_TIME], last[_HEAD:])
+
+
+def _holds(records: bytes, record: bytes) -> bool:
+    at = records.find(record)
+    while at > 0 and at % _RECORD_SIZE:  # the end of one record and the beginning of the next
+        at = records.find(record, at + 1)
+    return at >= 0
+
+
+def _size(blocks: bytes, at: int) -> int:
+    return _HEAD + blocks[at + _TIME] * _RECORD_SIZE
+
+
+def _is_before(time: bytes, time_us: int) -> bool:
+    return 0 < (time_us - int.from_bytes(time, "little")) % _WRAP_US < _WRAP_US // 2

@@ -22,6 +22,7 @@ from pipeline.transforms.outputs import POSITIONS, sort_out, sorted_out
 from pipeline.transforms.tag_groups import Bag, Timer
 from pipeline.transforms.track import TrackFn
 from pipeline.transforms.trilaterate import TrilaterateFn
+from pipeline.wire.readings import unpack_by_tag
 
 
 class Follow(beam.PTransform):
@@ -70,7 +71,7 @@ class FollowFn(beam.DoFn):
         forget: Any = beam.DoFn.TimerParam(FORGET),  # noqa: B008
     ) -> Iterator[Any]:
         """Take a batch of readings of one tag group in."""
-        yield from self._placed(self._grouping.take(element, rounds, due), element[0], tracks, forget)
+        yield from self._placed(self._grouping.take(unpack_by_tag(element[1]), rounds, due), element[0], tracks, forget)
 
     @on_timer(DUE)
     def due(  # noqa: PLR0917  (what Beam gives)
@@ -83,7 +84,7 @@ class FollowFn(beam.DoFn):
         forget: Any = beam.DoFn.TimerParam(FORGET),  # noqa: B008
     ) -> Iterator[Any]:
         """Settle rounds that are due; see :meth:`GroupFn.due`."""
-        yield from self._placed(self._grouping.settle(now, rounds, due), tag_group, tracks, forget)
+        yield from self._placed(self._grouping.settle(now.micros, rounds, due), tag_group, tracks, forget)
 
     @on_timer(FORGET)
     def forget(  # noqa: PLR0917  (what Beam gives)
@@ -99,7 +100,7 @@ class FollowFn(beam.DoFn):
 
         Of two timers that are due together either may fire first.
         """
-        yield from self._placed(self._grouping.settle(now, rounds, due), tag_group, tracks, forget)
+        yield from self._placed(self._grouping.settle(now.micros, rounds, due), tag_group, tracks, forget)
         self._tracking.forget(now, tracks, forget)
 
     def _stages(self) -> tuple[GroupFn, TrilaterateFn, TrackFn]:

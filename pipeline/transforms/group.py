@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -56,32 +56,7 @@ class GroupFn(MeteredFn):
         timer: Any = beam.DoFn.TimerParam(DUE),  # noqa: B008
     ) -> Iterator[Any]:
         """Take a batch of readings of one tag group in."""
-        yield from sorted_out(self.take(element, bag, timer))
-
-    def take(self, element: tuple[int, bytes], bag: Bag, timer: Timer) -> list[Outcome]:
-        """Take a batch of readings of one tag group in; return the groups and rejections that follow."""
-        found: list[Outcome] = []
-        states = TagStates(bag)
-        for tag, readings in unpack_by_tag(element[1]).items():
-            self._metrics.add("in", len(readings))
-            rounds = round_state.from_bytes(states.get(tag))
-            taken: list[Reading] = []
-            for reading in readings:
-                try:
-                    outcomes = rounds.add(reading, self._settings)
-                except Exception as error:
-                    if self._strict:
-                        raise
-                    _LOG.exception("a reading of tag %s could not be grouped", tag)
-                    self._metrics.internal_error()
-                    outcomes = [_internal_error(reading, error)]
-                    rounds = self._rebuilt(states.get(tag), taken)
-                else:
-                    taken.append(reading)
-                found += outcomes
-            self._keep(states, tag, rounds)
-        states.commit(timer)
-        return self._counted(found)
+        return sorted_out(self.take(unpack_by_tag(element[1]), bag, timer))
 
     @on_timer(DUE)
     def due(
@@ -91,53 +66,80 @@ class GroupFn(MeteredFn):
         timer: Any = beam.DoFn.TimerParam(DUE),  # noqa: B008
     ) -> Iterator[Any]:
         """Settle what is due. A timer is a hint: it may come late, twice, or when there is nothing to do."""
-        yield from sorted_out(self.settle(now, bag, timer))
+        return sorted_out(self.settle(now.micros, bag, timer))
 
-    def settle(self, now: Timestamp, bag: Bag, timer: Timer) -> list[Outcome]:
-        """Settle what is due; return the groups and rejections that follow."""
-        now_us = now.micros
-        found: list[Outcome] = []
-        states = TagStates(bag)
+    def take(self, readings: Mapping[str, Sequence[Reading]], bag: Bag, timer: Timer) -> list[Outcome]:
+        """Take readings of one tag group, by their tags, in; return what follows from them."""
+        states = TagStates(bag, round_state.CODEC)
+        outcomes: list[Outcome] = []
+        for tag, ones in readings.items():
+            self._metrics.add("in", len(ones))
+            rounds = states.get(tag) or Rounds()
+            taken: list[Reading] = []
+            for reading in ones:
+                try:
+                    found = rounds.add(reading, self._settings)
+                except Exception as error:
+                    if self._strict:
+                        raise
+                    _LOG.exception("a reading of tag %s could not be grouped", tag)
+                    self._metrics.internal_error()
+                    outcomes.append(_internal_error(reading, error))
+                    rounds = self._rebuilt(states.before(tag) or Rounds(), taken)
+                else:
+                    taken.append(reading)
+                    if found:
+                        outcomes.extend(found)
+            self._keep(states, tag, rounds)
+        states.commit(timer)
+        self._count(outcomes)
+        return outcomes
+
+    def settle(self, now_us: int, bag: Bag, timer: Timer) -> list[Outcome]:
+        """Return what follows from its being a Kafka time, for all tags of a tag group; see :meth:`due`."""
+        states = TagStates(bag, round_state.CODEC)
+        outcomes: list[Outcome] = []
         for tag in states.due(now_us):
-            rounds = round_state.from_bytes(states.get(tag))
+            rounds = states.get(tag) or Rounds()
             try:
-                outcomes = rounds.advance(now_us, self._settings)
+                found = rounds.advance(now_us, self._settings)
             except Exception as error:
                 if self._strict:
                     raise
                 _LOG.exception("the round of tag %s could not be settled", tag)
                 self._metrics.internal_error()
-                rounds = round_state.from_bytes(states.get(tag))
-                outcomes = [_internal_error(reading, error) for reading in rounds.open.values()]
+                before = states.before(tag) or Rounds()
+                found = [_internal_error(reading, error) for reading in before.open.values()]
                 states.forget(tag)
             else:
                 if rounds.is_forgotten(now_us, self._settings):
                     states.forget(tag)
                 else:
                     self._keep(states, tag, rounds)
-            found += outcomes
+            outcomes.extend(found)
         states.commit(timer)
-        return self._counted(found)
+        self._count(outcomes)
+        return outcomes
 
-    def _rebuilt(self, state: bytes, taken: list[Reading]) -> Rounds:
+    def _rebuilt(self, rounds: Rounds, taken: list[Reading]) -> Rounds:
         """Return the rounds as they were before a reading that failed half-way: grouping again gives the same."""
-        rounds = round_state.from_bytes(state)
         for reading in taken:
             rounds.add(reading, self._settings)
         return rounds
 
-    def _keep(self, states: TagStates, tag: str, rounds: Rounds) -> None:
+    def _keep(self, states: TagStates[Rounds], tag: str, rounds: Rounds) -> None:
         rounds.forget_seen(self._settings)
-        states.put(tag, rounds.due_us(self._settings), round_state.to_bytes(rounds))
+        states.put(tag, rounds.due_us(self._settings), rounds)
 
-    def _counted(self, outcomes: list[Outcome]) -> list[Outcome]:
+    def _count(self, outcomes: list[Outcome]) -> None:
+        groups = 0
         for outcome in outcomes:
             if isinstance(outcome, Group):
-                self._metrics.add("out")
+                groups += 1
                 self._metrics.observe(GROUP_SIZE, len(outcome.readings))
             else:
                 self._metrics.rejected(outcome.reason)
-        return outcomes
+        self._metrics.add("out", groups)
 
 
 def _internal_error(reading: Reading, error: Exception) -> Rejected:

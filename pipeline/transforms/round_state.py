@@ -1,42 +1,167 @@
-"""The grouping state of a tag as bytes and back. The bytes outlive the program: see proto/state.proto."""
+"""The grouping state of a tag as bytes and back. The bytes outlive the program.
+
+Written and read with every bundle that a tag is in, and most of what a checkpoint holds: so of fixed parts, with each
+anchor's id once. In order, all numbers little-endian::
+
+    head            see _HEAD
+    silent          a byte an anchor: for how many rounds it has been silent; _UNHEARD if it is not waited for
+    earlier, last   the readings seen: blocks as in Seen
+    names           the anchors' ids: 8 bytes each if all are 16 hexadecimal digits, else text with a length before each
+    tag, open       if there are any open readings: the tag with its length, then _OPEN of each
+"""
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+
+from pipeline.model import Reading
 from pipeline.positioning.rounds import Rounds
-from pipeline.positioning.seen import Seen
-from pipeline.wire.readings import pack, unpack
-from pipeline.wire.state_pb2 import RoundState
+from pipeline.positioning.seen import from_blocks
+from pipeline.transforms.tag_groups import Codec
+
+VERSION = 1
+_HEAD = struct.Struct("<BBHHHHqqq")
+"""Version; groups given so far; how many anchors and open readings, how many bytes of earlier blocks and of the last;
+when the round opened, the latest Kafka time, the newest time of measurement."""
+_OPEN = struct.Struct("<HBfqqiq")
+"""An open reading: its anchor by number, flags, then as in Reading."""
+_LENGTH = struct.Struct("<H")
+_UNHEARD = 255
+_REPLACED, _DETACHED, _BATTERY_LOW, _CARRIED = 1, 2, 4, 8
+_HEX = 16
+"""Digits of an anchor's id, where it is one."""
 
 
 def to_bytes(rounds: Rounds) -> bytes:
     """Return the state as bytes; equal states give equal bytes."""
-    state = RoundState(
-        open=pack(rounds.open.values()),
-        opened_at_us=rounds.opened_at_us,
-        clock_us=rounds.clock_us,
-        newest_us=rounds.newest_us,
-        heard=rounds.heard.keys(),
-        silent_for=rounds.heard.values(),
-        rounds=rounds.rounds,
-        seen_anchor=rounds.seen.by_anchor.keys(),
-        seen_records=rounds.seen.by_anchor.values(),
-        carried=sorted(rounds.carried),
+    last, heard = rounds.seen.last_block(), rounds.heard
+    head = _HEAD.pack(
+        VERSION,
+        rounds.rounds,
+        len(rounds.numbers),
+        len(rounds.open),
+        len(rounds.seen.earlier),
+        len(last),
+        rounds.opened_at_us,
+        rounds.clock_us,
+        rounds.newest_us,
     )
-    return state.SerializeToString()
+    silent = bytes([heard.get(anchor, _UNHEARD) for anchor in rounds.numbers])
+    parts = [head, silent, rounds.seen.earlier, last, _names_to_bytes(tuple(rounds.numbers))]
+    if rounds.open:
+        parts.extend(_open_to_bytes(rounds))
+    return b"".join(parts)
 
 
-def from_bytes(data: bytes) -> Rounds:
-    """Return the state that :func:`to_bytes` wrote; no bytes are a tag never heard of."""
-    if not data:
-        return Rounds()
-    state = RoundState.FromString(data)
-    return Rounds(
-        open={reading.anchor: reading for reading in unpack(state.open)},
-        carried=set(state.carried),
-        opened_at_us=state.opened_at_us,
-        clock_us=state.clock_us,
-        newest_us=state.newest_us,
-        heard=dict(zip(state.heard, state.silent_for, strict=True)),
-        rounds=state.rounds,
-        seen=Seen(dict(zip(state.seen_anchor, state.seen_records, strict=True))),
+def from_bytes(data: bytes) -> Rounds | None:
+    """Return the state that :func:`to_bytes` wrote; None for one of another version."""
+    if data[0] != VERSION:
+        return None
+    _, given, anchors, opened, earlier, last, opened_at_us, clock_us, newest_us = _HEAD.unpack_from(data)
+    seen_at = _HEAD.size + anchors
+    last_at = seen_at + earlier
+    names_at = last_at + last
+    names, at = _names_from_bytes(data, names_at, anchors)
+    rounds = Rounds(
+        opened_at_us=opened_at_us,
+        clock_us=clock_us,
+        newest_us=newest_us,
+        heard={
+            name: rounds for name, rounds in zip(names, data[_HEAD.size : seen_at], strict=True) if rounds != _UNHEARD
+        },
+        rounds=given,
+        seen=from_blocks(data[seen_at:last_at], data[last_at:names_at]),
+        numbers=dict(zip(names, range(anchors), strict=True)),
     )
+    if opened:
+        _open_from_bytes(rounds, names, data, at)
+    return rounds
+
+
+CODEC = Codec(to_bytes, from_bytes)
+
+
+def _open_to_bytes(rounds: Rounds) -> Iterator[bytes]:
+    tag = next(iter(rounds.open.values())).tag.encode()
+    yield _LENGTH.pack(len(tag))
+    yield tag
+    for anchor, reading in rounds.open.items():
+        flags = (
+            reading.time_replaced * _REPLACED
+            | reading.detached * _DETACHED
+            | reading.battery_low * _BATTERY_LOW
+            | (anchor in rounds.carried) * _CARRIED
+        )
+        yield _OPEN.pack(
+            rounds.numbers[anchor],
+            flags,
+            reading.distance_m,
+            reading.measured_at_us,
+            reading.kafka_time_us,
+            reading.partition,
+            reading.offset,
+        )
+
+
+def _open_from_bytes(rounds: Rounds, names: Sequence[str], data: bytes, at: int) -> None:
+    begin = at + _LENGTH.size
+    end = begin + _LENGTH.unpack_from(data, at)[0]
+    tag = data[begin:end].decode()
+    for number, flags, distance_m, measured_at_us, kafka_time_us, partition, offset in _OPEN.iter_unpack(data[end:]):
+        anchor = names[number]
+        rounds.open[anchor] = Reading(
+            tag,
+            anchor,
+            distance_m,
+            measured_at_us,
+            kafka_time_us,
+            bool(flags & _REPLACED),
+            bool(flags & _DETACHED),
+            bool(flags & _BATTERY_LOW),
+            partition,
+            offset,
+        )
+        if flags & _CARRIED:
+            rounds.carried.add(anchor)
+
+
+@lru_cache(maxsize=1024)
+def _names_to_bytes(names: tuple[str, ...]) -> bytes:
+    """Return anchors' ids as bytes: few sets of them are what all tags of a site are heard by."""
+    digits = "".join(names)
+    if all(len(name) == _HEX for name in names):
+        try:
+            packed = bytes.fromhex(digits)
+        except ValueError:
+            packed = b""
+        if packed.hex().upper() == digits:
+            return b"\x01" + packed
+    encoded = [name.encode() for name in names]
+    return b"\x00" + b"".join(part for name in encoded for part in (_LENGTH.pack(len(name)), name))
+
+
+def _names_from_bytes(data: bytes, at: int, anchors: int) -> tuple[tuple[str, ...], int]:
+    """Return the ids of so many anchors, and where they end."""
+    end = at + 1
+    if data[at]:
+        end += anchors * _HEX // 2
+    else:
+        for _ in range(anchors):
+            end += _LENGTH.size + _LENGTH.unpack_from(data, end)[0]
+    return _names(data[at:end]), end
+
+
+@lru_cache(maxsize=1024)
+def _names(packed: bytes) -> tuple[str, ...]:
+    if packed[0]:
+        digits = packed[1:].hex().upper()
+        return tuple(digits[at : at + _HEX] for at in range(0, len(digits), _HEX))
+    names: list[str] = []
+    at = 1
+    while at < len(packed):
+        begin = at + _LENGTH.size
+        at = begin + _LENGTH.unpack_from(packed, at)[0]
+        names.append(packed[begin:at].decode())
+    return tuple(names)

@@ -2,30 +2,37 @@
 
 On Flink a state write is a round trip that is waited for, once a key and bundle. Were every tag a key, a bundle would
 cost as many round trips as it has tags; with tag groups it costs one a group. A group's state is a bag used as a log:
-what changed is appended, and when the log has grown to twice what it says it is written anew. Number and hash are part
-of the savepoint's contract.
+what changed is appended as one chunk, and when the log has outgrown what it says it is written anew. Number and hash
+are part of the savepoint's contract.
+
+What the log says is made out once a process, not once a bundle: it hangs on the log's last chunk, and holds as long as
+Beam's cache hands back the very chunks that it was made of. A cache that was dropped or is off, a bundle that failed, a
+worker that begins: all give other chunks, and the log is read anew.
 """
 
 from __future__ import annotations
 
+import heapq
 import zlib
-from collections.abc import Iterable, Iterator
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from operator import is_
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from apache_beam.coders import BytesCoder, StrUtf8Coder, TupleCoder, VarIntCoder
 from apache_beam.transforms.userstate import BagStateSpec
 from apache_beam.utils.timestamp import Timestamp
+
+from pipeline.transforms.tag_log import Chunk, ChunkCoder, packed_row, row_in, rows, size_of, state_in
 
 TAG_GROUPS = 16
 """Groups over all tags: each costs a bundle its writes, and of few tasks none has much more of them than another."""
 
-_SLACK = 16
-"""Entries by which a log may outgrow twice its content before it is written anew."""
-
-Entry = tuple[str, int, bytes]
-"""A line of the log: tag, when it is next due (Kafka time, µs), its state; no state: the tag is forgotten."""
-
-ENTRY_CODER = TupleCoder((StrUtf8Coder(), VarIntCoder(), BytesCoder()))
+_SLACK, _SLACK_BYTES = 0.5, 4096
+"""By how much a log may outgrow what it says, as a share and beyond that, before it is written anew."""
+_LIVE = 512
+"""Tags of a group whose states are kept as objects: those that changed last."""
+_ROW_WEIGHT, _LIVE_WEIGHT = 300, 4096
+"""About what a tag takes in memory beside its bytes, and a state that is kept as an object."""
 
 
 def tag_group(tag: str) -> int:
@@ -54,16 +61,16 @@ def by_tag(items: Iterable[Item]) -> dict[str, list[Item]]:
 
 def tag_states_spec(name: str) -> BagStateSpec:
     """Return the state cell of a stage keyed by tag groups."""
-    return BagStateSpec(name, ENTRY_CODER)
+    return BagStateSpec(name, ChunkCoder())
 
 
 class Bag(Protocol):
     """What of Beam's bag state is used."""
 
-    def read(self) -> Iterator[Entry]:
+    def read(self) -> Iterable[Chunk]:
         """Iterate over the entries."""
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: Chunk) -> None:
         """Append an entry."""
 
     def clear(self) -> None:
@@ -80,58 +87,201 @@ class Timer(Protocol):
         """Take it back."""
 
 
-class TagStates:
-    """The states of one group's tags: read once, changed in memory, written back by :meth:`commit`."""
+State = TypeVar("State")
 
-    def __init__(self, bag: Bag) -> None:
+
+class Codec(NamedTuple, Generic[State]):
+    """How a stage's states are written: as bytes, never none, and back; None for those that it can no longer read."""
+
+    to_bytes: Callable[[State], bytes]
+    from_bytes: Callable[[bytes], State | None]
+
+
+_Row = tuple[int, bytes, int]
+"""When a tag is next due, and where its state was written last: in which rows and where; in none if it never was."""
+
+_NOWHERE: tuple[None, bytes, int] = None, b"", 0
+
+
+@dataclass(slots=True)
+class _Index(Generic[State]):
+    """What a log says."""
+
+    chunks: list[Chunk] = field(default_factory=list)
+    """What it was made of; without the last while it hangs on that."""
+    rows: dict[str, _Row] = field(default_factory=dict)
+    queue: list[tuple[int, str]] = field(default_factory=list)
+    """A heap of when tags are due; what does not agree with the tag's row is void."""
+    live: dict[str, State] = field(default_factory=dict)
+    """States as they were written last, as objects; what changed last stands last."""
+    size: int = 0
+    """Bytes of the rows that hold."""
+
+    @classmethod
+    def of(cls, chunks: list[Chunk]) -> _Index[State]:
+        index = cls(chunks)
+        for chunk in chunks:
+            for tag, due_us, at, has_state in rows(chunk.rows):
+                if has_state:
+                    index.rows[tag] = due_us, chunk.rows, at
+                else:
+                    index.rows.pop(tag, None)
+        index.size = sum(size_of(chunk, at) for _, chunk, at in index.rows.values())
+        index.line_up()
+        return index
+
+    def line_up(self) -> None:
+        """Make the heap anew."""
+        self.queue = [(due_us, tag) for tag, (due_us, _, _) in self.rows.items()]
+        heapq.heapify(self.queue)
+
+    def weight(self) -> int:
+        return _ROW_WEIGHT * len(self.rows) + _LIVE_WEIGHT * len(self.live)
+
+
+class TagStates(Generic[State]):
+    """The states of one group's tags: changed in memory, written back by :meth:`commit`.
+
+    What is taken out and changed but not put back, or not committed, is as if it had never been.
+    """
+
+    def __init__(self, bag: Bag, codec: Codec[State]) -> None:
         self._bag = bag
-        self._entries: dict[str, Entry] = {}
-        self._logged = 0
-        for entry in bag.read():
-            self._logged += 1
-            self._entries[entry[0]] = entry
-        self._changed: dict[str, Entry] = {}
+        self._codec = codec
+        self._changed: dict[str, State | None] = {}
+        self._index: _Index[State] = _taken(list(bag.read()))
 
-    def get(self, tag: str) -> bytes:
-        """Return a tag's state; empty where there is none."""
-        entry = self._entries.get(tag)
-        return entry[2] if entry else b""
+    def get(self, tag: str) -> State | None:
+        """Return a tag's state; None where there is none. It is the caller's, to change and to put back."""
+        changed = self._changed.get(tag)
+        if changed is not None:
+            return changed
+        live = self._index.live.pop(tag, None)
+        return live if live is not None else self.before(tag)
 
-    def put(self, tag: str, due_us: int, state: bytes) -> None:
+    def before(self, tag: str) -> State | None:
+        """Return a tag's state as it was written last, whatever has become of the object since."""
+        _, chunk, at = self._index.rows.get(tag, _NOWHERE)
+        return self._codec.from_bytes(state_in(chunk, at)) if chunk else None
+
+    def put(self, tag: str, due_us: int, state: State) -> None:
         """Set a tag's state and when it is next due."""
-        self._entries[tag] = self._changed[tag] = (tag, due_us, state)
+        index = self._index
+        before_us, chunk, at = index.rows.get(tag, _NOWHERE)
+        if before_us != due_us:
+            index.rows[tag] = due_us, chunk, at
+            heapq.heappush(index.queue, (due_us, tag))
+        self._changed[tag] = state
 
     def forget(self, tag: str) -> None:
         """Remove a tag."""
-        self.put(tag, 0, b"")
+        index = self._index
+        row = index.rows.pop(tag, None)
+        if row is None:
+            return
+        index.live.pop(tag, None)
+        _, chunk, at = row
+        if chunk:
+            index.size -= size_of(chunk, at)
+        self._changed[tag] = None
 
     def due(self, now_us: int) -> list[str]:
         """Return the tags that are due at a time, the longest due first."""
-        found = [(due_us, tag) for tag, due_us, state in self._entries.values() if state and due_us <= now_us]
-        return [tag for _, tag in sorted(found)]
+        queue, found = self._index.queue, dict[str, int]()
+        while (due_us := self.next_due_us()) is not None and due_us <= now_us:
+            tag = heapq.heappop(queue)[1]
+            found[tag] = due_us
+        for tag, due_us in found.items():
+            heapq.heappush(queue, (due_us, tag))
+        return list(found)
 
     def next_due_us(self) -> int | None:
         """Return when the next tag is due; None where no tag has state."""
-        return min((due_us for _, due_us, state in self._entries.values() if state), default=None)
+        queue, known = self._index.queue, self._index.rows
+        while queue:
+            due_us, tag = queue[0]
+            row = known.get(tag)
+            if row is not None and row[0] == due_us:
+                return due_us
+            heapq.heappop(queue)
+        return None
 
     def commit(self, timer: Timer | None) -> None:
-        """Write back what changed, and set the timer, if there is one, to when the next tag is due."""
+        """Write back what changed, and set the timer, if there is one, to when the next tag is due.
+
+        Afterwards this is of no use any more.
+        """
         if timer is not None:
             due_us = self.next_due_us()
             if due_us is None:
                 timer.clear()
             else:
                 timer.set(timer_at(due_us))
-        if not self._changed:
-            return
-        kept = [entry for entry in self._entries.values() if entry[2]]
-        if self._logged + len(self._changed) <= 2 * len(kept) + _SLACK:
-            written = list(self._changed.values())
-        else:
+        if self._changed:
+            self._write()
+        _give_back(self._index)
+
+    def _write(self) -> None:
+        written = {tag: self._written(tag, state) for tag, state in self._changed.items()}
+        index = self._index
+        logged = sum(len(chunk.rows) for chunk in index.chunks) + sum(map(len, written.values()))
+        if logged > index.size * (1 + _SLACK) + _SLACK_BYTES:
+            written = {
+                tag: written[tag] if tag in written else row_in(chunk, at) for tag, (_, chunk, at) in index.rows.items()
+            }
             self._bag.clear()
-            written = kept
-        for entry in written:
-            self._bag.add(entry)
+            index.chunks = []
+        if written:
+            self._append(written)
+        if len(index.queue) > 2 * len(index.rows) + _LIVE:
+            index.line_up()
+
+    def _written(self, tag: str, state: State | None) -> bytes:
+        """Return a tag's new row, and keep the state where it was not forgotten."""
+        index = self._index
+        if state is None:
+            return packed_row(tag, 0, b"")
+        due_us, chunk, at = index.rows[tag]
+        packed = packed_row(tag, due_us, self._codec.to_bytes(state))
+        index.size += len(packed) - (size_of(chunk, at) if chunk else 0)
+        live = index.live
+        live.pop(tag, None)
+        live[tag] = state
+        if len(live) > _LIVE:
+            del live[next(iter(live))]
+        return packed
+
+    def _append(self, written: dict[str, bytes]) -> None:
+        """Add rows to the log as one chunk."""
+        known, at = self._index.rows, 0
+        data = b"".join(written.values())
+        for tag, packed in written.items():
+            row = known.get(tag)
+            if row is not None:
+                known[tag] = row[0], data, at
+            at += len(packed)
+        chunk = Chunk(data)
+        self._bag.add(chunk)
+        self._index.chunks.append(chunk)
+
+
+def _taken(chunks: list[Chunk]) -> _Index[State]:
+    """Return what a log says, and take it off the log: whoever fails before giving it back leaves none behind."""
+    if not chunks:
+        return _Index()
+    last = chunks[-1]
+    index: _Index[State] | None = last.index
+    last.index = None
+    if index is None or len(index.chunks) + 1 != len(chunks) or not all(map(is_, index.chunks, chunks)):
+        return _Index.of(chunks)
+    index.chunks.append(last)
+    return index
+
+
+def _give_back(index: _Index[State]) -> None:
+    if index.chunks:
+        last = index.chunks.pop()  # an index that referred to what it hangs on would outlive it
+        last.index = index
 
 
 def timer_at(due_us: int) -> Timestamp:

@@ -9,6 +9,7 @@ from pipeline.positioning.runs import Run
 from pipeline.positioning.tag_flags import Flag
 from pipeline.positioning.tag_watch import TagWatch
 from pipeline.transforms.anchor_watch_state import flat, runs
+from pipeline.transforms.tag_groups import Codec
 from pipeline.wire.state_pb2 import AnchorChange as PackedChange
 from pipeline.wire.state_pb2 import AnchorsKnown, TagWatchInput, TagWatchState
 
@@ -34,7 +35,7 @@ def to_bytes(watch: TagWatch) -> bytes:
 
 
 def from_bytes(data: bytes) -> TagWatch:
-    """Return the state that :func:`to_bytes` wrote; no bytes are a tag never heard of."""
+    """Return the state that :func:`to_bytes` wrote."""
     state = TagWatchState.FromString(data)
     heard_by: dict[str, list[int]] = {}
     for anchor, at_us in zip(state.heard_by, state.heard_at_us, strict=True):
@@ -52,6 +53,9 @@ def from_bytes(data: bytes) -> TagWatch:
 
 def _flag(value: bool, changed_us: int, changed_at_us: int) -> Flag:  # noqa: FBT001
     return Flag(value, changed_us, changed_at_us or changed_us)  # at first the stamp alone was kept
+
+
+CODEC = Codec(to_bytes, from_bytes)
 
 
 def anchors_to_bytes(anchors: KnownAnchors) -> bytes:

@@ -85,10 +85,10 @@ class TrackFn(SiteFn):
     def take(self, element: tuple[int, Sequence[Solved]], bag: Bag, timer: Timer) -> list[Position | Rejected]:
         """Take a batch of groups of one tag group in; return positions, and rejections of all readings without."""
         found: list[Position | Rejected] = []
-        states = TagStates(bag)
+        states = TagStates(bag, track_state.CODEC)
         for tag, groups in by_tag(element[1]).items():
             self._metrics.add("in", len(groups))
-            track = track_state.from_bytes(states.get(tag))
+            track = states.get(tag)
             taken: list[Solved] = []
             for part in (part for solved in groups for part in parted(solved, self._site) if part is not None):
                 try:
@@ -98,7 +98,7 @@ class TrackFn(SiteFn):
                         raise
                     _LOG.exception("a group of tag %s could not be tracked", tag)
                     self._metrics.internal_error()
-                    track = self._rebuilt(states.get(tag), taken)
+                    track = self._rebuilt(states.before(tag), taken)
                     outcome = refused(part, Reason.INTERNAL_ERROR, Stage.TRACK, repr(error))
                 else:
                     taken.append(part)
@@ -106,7 +106,7 @@ class TrackFn(SiteFn):
             if track is None:
                 states.forget(tag)
             else:
-                states.put(tag, track.clock_us + self._memory.kept_us, track_state.to_bytes(track))
+                states.put(tag, track.clock_us + self._memory.kept_us, track)
         states.commit(timer if self._memory.is_cleared else None)
         return found
 
@@ -118,7 +118,7 @@ class TrackFn(SiteFn):
         timer: Any = beam.DoFn.TimerParam(FORGET),  # noqa: B008
     ) -> None:
         """Forget tags that have been silent for long. A timer is a hint: it may come late, twice, or for nothing."""
-        states = TagStates(bag)
+        states = TagStates(bag, track_state.CODEC)
         for tag in states.due(now.micros):
             states.forget(tag)
         states.commit(timer)
@@ -128,9 +128,8 @@ class TrackFn(SiteFn):
             track = None
         return self._tracker.take(track, solved)
 
-    def _rebuilt(self, state: bytes, taken: list[Solved]) -> Track | None:
+    def _rebuilt(self, track: Track | None, taken: list[Solved]) -> Track | None:
         """Return the track as it was before a group that failed half-way: taking the others again gives the same."""
-        track = track_state.from_bytes(state)
         for solved in taken:
             track, _ = self._take(track, solved)
         return track

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.positioning.track import Track
 from pipeline.positioning.track_motion import VX, State
+from pipeline.transforms.tag_groups import Codec
 from pipeline.wire.state_pb2 import TrackState
 
 VERSION = 1
@@ -49,6 +50,9 @@ def from_bytes(data: bytes) -> Track | None:
         anchors=list(state.anchor),
         parted=state.parted,
     )
+
+
+CODEC = Codec(to_bytes, from_bytes)
 
 
 @cache

@@ -90,17 +90,17 @@ class WatchTagsFn(MeteredFn):
     ) -> Iterator[Event]:
         """Take a batch of readings of one tag group, or changes of anchors, in."""
         packed, changes = state.unpack(element[1])
-        states, anchors = TagStates(bag), _anchors(anchors_bag)
+        states, anchors = TagStates(bag, state.CODEC), _anchors(anchors_bag)
         given = unpack_by_tag(packed)
         for change in changes:
             anchors.take(change)
         if self._hear(anchors, chain.from_iterable(given.values())) or changes:
             write_whole(anchors_bag, state.anchors_to_bytes(anchors))
             for tag in states.due(_EVER_US):  # who can be away, and when, has changed
-                self._keep(states, tag, state.from_bytes(states.get(tag)), anchors)
+                self._keep(states, tag, states.get(tag) or TagWatch(), anchors)
         for tag, readings in given.items():
             self._metrics.add("in", len(readings))
-            watch = state.from_bytes(states.get(tag))
+            watch = states.get(tag) or TagWatch()
             taken: list[Reading] = []
             for reading in readings:
                 try:
@@ -110,7 +110,7 @@ class WatchTagsFn(MeteredFn):
                         raise
                     _LOG.exception("a reading of tag %s could not be watched", tag)
                     self._metrics.internal_error()
-                    watch = self._rebuilt(states.get(tag), taken)
+                    watch = self._rebuilt(states.before(tag) or TagWatch(), taken)
                 else:
                     taken.append(reading)
                     yield from self._metrics.told(events)
@@ -126,9 +126,9 @@ class WatchTagsFn(MeteredFn):
         timer: Any = beam.DoFn.TimerParam(AWAY),  # noqa: B008
     ) -> Iterator[Event]:
         """Tell what is due. A timer is a hint: it may come late, twice, or when there is nothing to do."""
-        states, anchors = TagStates(bag), _anchors(anchors_bag)
+        states, anchors = TagStates(bag, state.CODEC), _anchors(anchors_bag)
         for tag in states.due(now.micros):
-            watch = state.from_bytes(states.get(tag))
+            watch = states.get(tag) or TagWatch()
             try:
                 events = watch.advance(now.micros, tag, anchors, self._settings)
             except Exception:
@@ -145,9 +145,8 @@ class WatchTagsFn(MeteredFn):
                 self._keep(states, tag, watch, anchors)
         states.commit(timer)
 
-    def _rebuilt(self, before: bytes, taken: list[Reading]) -> TagWatch:
+    def _rebuilt(self, watch: TagWatch, taken: list[Reading]) -> TagWatch:
         """Return the watch as it was before a reading that failed half-way."""
-        watch = state.from_bytes(before)
         for reading in taken:
             watch.take(reading, self._settings)
         return watch
@@ -160,8 +159,8 @@ class WatchTagsFn(MeteredFn):
         ends = [anchors.hear(one.anchor, one.kafka_time_us, told_after_us) for one in readings]  # of all, not of any
         return any(ends)
 
-    def _keep(self, states: TagStates, tag: str, watch: TagWatch, anchors: KnownAnchors) -> None:
-        states.put(tag, watch.due_us(anchors, self._settings), state.to_bytes(watch))
+    def _keep(self, states: TagStates[TagWatch], tag: str, watch: TagWatch, anchors: KnownAnchors) -> None:
+        states.put(tag, watch.due_us(anchors, self._settings), watch)
 
 
 def _anchors(bag: BytesBag) -> KnownAnchors:

@@ -107,10 +107,10 @@ class WatchZonesFn(SiteFn):
         timer: Any = beam.DoFn.TimerParam(ZONES),  # noqa: B008
     ) -> Iterator[Event]:
         """Take a batch of places of one tag group in."""
-        states = TagStates(bag)
+        states = TagStates(bag, zone_state.CODEC)
         for tag, places in by_tag(unpack_whereabouts(element[1])).items():
             self._metrics.add("in", len(places))
-            watch = zone_state.from_bytes(states.get(tag))
+            watch = states.get(tag) or ZoneWatch()
             for where in places:
                 watch, events = self._take(watch, where)
                 yield from self._metrics.told(events)
@@ -126,9 +126,9 @@ class WatchZonesFn(SiteFn):
     ) -> Iterator[Event]:
         """Settle what is due. A timer is a hint: it may come late, twice, or when there is nothing to do."""
         now_us = now.micros
-        states = TagStates(bag)
+        states = TagStates(bag, zone_state.CODEC)
         for tag in states.due(now_us):
-            watch = zone_state.from_bytes(states.get(tag))
+            watch = states.get(tag) or ZoneWatch()
             try:
                 events = watch.advance_by_kafka(now_us, tag, self._plan)
             except Exception:
@@ -160,6 +160,6 @@ class WatchZonesFn(SiteFn):
             self._metrics.internal_error()
             return before, []
 
-    def _keep(self, states: TagStates, tag: str, watch: ZoneWatch) -> None:
+    def _keep(self, states: TagStates[ZoneWatch], tag: str, watch: ZoneWatch) -> None:
         if watch.at_us:
-            states.put(tag, watch.due_us(self._settings), zone_state.to_bytes(watch))
+            states.put(tag, watch.due_us(self._settings), watch)

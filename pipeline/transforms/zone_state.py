@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline.positioning.zone_watch import Stay, ZoneWatch
+from pipeline.transforms.tag_groups import Codec
 from pipeline.wire.state_pb2 import ZoneWatchState
 
 
@@ -23,9 +24,12 @@ def to_bytes(watch: ZoneWatch) -> bytes:
 
 
 def from_bytes(data: bytes) -> ZoneWatch:
-    """Return the state that :func:`to_bytes` wrote; no bytes are a tag never seen."""
+    """Return the state that :func:`to_bytes` wrote."""
     state = ZoneWatchState.FromString(data)
     columns = (state.entered_at_us, state.inside_at_us, state.outside_since_us, state.exit_due_us)
     stays = (Stay(*row) for row in zip(*columns, strict=True))
     by_zone = dict(zip(state.zone, stays, strict=True))
     return ZoneWatch(state.at_us, state.kafka_time_us, by_zone, state.home if state.HasField("home") else None)
+
+
+CODEC = Codec(to_bytes, from_bytes)
