@@ -70,7 +70,12 @@ def test_numbers_can_be_changed(taken: list[tuple[int, int, float]]) -> None:
     for anchor, measured_at_us, distance_m in taken:
         seen.add(anchor, measured_at_us, distance_m)
         renumbered.add(numbers[anchor], measured_at_us, distance_m)
-    assert seen.renumbered(numbers) == renumbered
+    assert seen.renumbered(numbers).last_block() == renumbered.last_block()
+    assert seen.renumbered(numbers).earlier == renumbered.earlier
+    again = seen.renumbered(numbers)
+    assert not any(
+        again.add(numbers[anchor], measured_at_us, distance_m) for anchor, measured_at_us, distance_m in taken
+    )
 
 
 @given(readings)
@@ -78,4 +83,4 @@ def test_blocks_hold_all_of_it(taken: list[tuple[int, int, float]]) -> None:
     seen = Seen()
     for one in taken:
         seen.add(*one)
-        assert from_blocks(seen.earlier, seen.last_block()) == seen
+        assert from_blocks(seen.earlier, seen.newest_us, seen.last_block(), seen.last_us) == seen

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 
 from pipeline.model import Group, Reading, Reason, Rejected, Stage
-from pipeline.positioning.seen import Seen
+from pipeline.positioning.seen import NEARLY_FULL, Seen
 from pipeline.site import MIN_ANCHORS
 
 FORGET_AFTER_ROUNDS = 3
@@ -98,7 +98,7 @@ class Rounds:
         outcomes: list[Outcome] = []
         if self.open:
             outcomes = self.advance(now_us, settings)
-        if not self.open and self.is_forgotten(now_us, settings):
+        if not self.open and now_us >= self.clock_us + settings.tag_expiry_us:
             self.heard, self.rounds, self.newest_us, self.seen, self.numbers = {}, 0, 0, Seen(), {}
         self.clock_us = now_us
         refusal = self._refusal(reading, settings)
@@ -170,7 +170,7 @@ class Rounds:
         number = self.numbers.get(reading.anchor)
         if number is None:
             number = self._number(reading.anchor)
-        if self.seen.is_full:
+        if len(self.seen.earlier) > NEARLY_FULL:
             self.forget_seen(settings)  # so that what is dropped does not depend on when it was last called
         if not (reading.time_replaced or self.seen.add(number, reading.measured_at_us, reading.distance_m)):
             return _reject(reading, Reason.DUPLICATE, "anchor, tag, time and distance equal one already taken")
@@ -265,9 +265,8 @@ class Rounds:
     def _end(self, together: list[Reading], settings: GroupingSettings) -> list[Outcome]:
         """End the round, of whose readings those given agree in time."""
         self.opened_at_us = 0
-        silent = {anchor: rounds + 1 for anchor, rounds in self.heard.items() if anchor not in self.open}
-        self.heard = dict.fromkeys(self.open, 0)
-        self.heard.update((anchor, rounds) for anchor, rounds in silent.items() if rounds < FORGET_AFTER_ROUNDS)
+        if self.heard.keys() != self.open.keys() or any(self.heard.values()):
+            self._hear()
         if len(together) < MIN_ANCHORS:
             self.carried = set(self.open)
             return []
@@ -279,6 +278,12 @@ class Rounds:
         self.open, self.carried = {}, set()
         self.rounds = min(self.rounds + 1, NEW_FOR_ROUNDS)
         return outcomes
+
+    def _hear(self) -> None:
+        """Count which anchors were heard in this round, and forget those that have been silent for too many."""
+        silent = {anchor: rounds + 1 for anchor, rounds in self.heard.items() if anchor not in self.open}
+        self.heard = dict.fromkeys(self.open, 0)
+        self.heard.update((anchor, rounds) for anchor, rounds in silent.items() if rounds < FORGET_AFTER_ROUNDS)
 
     def _give_up(self, reading: Reading) -> Group:
         """Return a reading for which not enough others came in time, as a group of its own."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 ROOM = 40_000
 """Bytes beyond which the oldest is forgotten: readings of a lateness bound of 10 s, three to eight hundred a second."""
+NEARLY_FULL = ROOM - 2000
+"""Bytes of earlier blocks above which the next reading may be one too many."""
 _RECORD = struct.Struct("<Bf")
 _RECORD_SIZE = _RECORD.size
 """Bytes of a reading: its anchor by number, and its distance (m) in the 32 bits of the wire."""
@@ -18,6 +20,7 @@ _WRAP_US = 2**34
 """Times are kept modulo this, which is nearly five hours."""
 _PAGES = 2**6
 _HEAD = _TIME + 1
+_COUNTS = [bytes([count]) for count in range(256)]
 _FULL = 255 * _RECORD_SIZE
 
 
@@ -31,33 +34,34 @@ class Seen:
 
     earlier: bytes = b""
     """All blocks but the last."""
+    newest_us: int = 0
+    """None of them is newer: what is need not be looked for there."""
     time: bytes = b""
-    """The time of the last block; empty while there is none."""
+    """The time of the last block as it stands in there; empty while there is none."""
     last: bytes = b""
     """The records of the last block."""
+    last_us: int = 0
+    """The time of the last block."""
 
     def add(self, anchor: int, measured_at_us: int, distance_m: float) -> bool:
         """Remember a reading by an anchor of a number; return False where it is remembered already."""
-        time = (measured_at_us % _WRAP_US + anchor // _ANCHORS % _PAGES * _WRAP_US).to_bytes(_TIME, "little")
+        page = anchor // _ANCHORS % _PAGES * _WRAP_US if anchor >= _ANCHORS else 0
+        time = (measured_at_us % _WRAP_US + page).to_bytes(_TIME, "little")
         record = _RECORD.pack(anchor % _ANCHORS, distance_m)
         if time == self.time and _holds(self.last, record):
             return False
-        if time in self.earlier and any(_holds(records, record) for at, records in self._earlier() if at == time):
+        if measured_at_us <= self.newest_us and time in self.earlier and self._holds(time, record):
             return False
-        if time != self.time or len(self.last) >= _FULL:
-            self.earlier += self.last_block()
-            self.time = time
-            self.last = record
+        if time == self.time and len(self.last) < _FULL:
+            self.last += record
+            return True
+        if self.last:
+            self.earlier += self.time + _COUNTS[len(self.last) // _RECORD_SIZE] + self.last
+            self.newest_us = max(self.newest_us, self.last_us)
             if len(self.earlier) > ROOM:
                 self.earlier = self.earlier[_size(self.earlier, 0) :]
-        else:
-            self.last += record
+        self.time, self.last, self.last_us = time, record, measured_at_us
         return True
-
-    @property
-    def is_full(self) -> bool:
-        """Whether soon the oldest will be forgotten."""
-        return len(self.earlier) > ROOM - _HEAD - _FULL
 
     def forget_before(self, time_us: int) -> None:
         """Forget what was measured before a time, up to the first that was not.
@@ -69,12 +73,12 @@ class Seen:
             at += _size(earlier, at)
         if at:
             self.earlier = earlier[at:]
-        if not self.earlier and self.time and _is_before(self.time, time_us):
+        if not self.earlier and self.last and self.last_us < time_us:
             self.time = self.last = b""
 
     def last_block(self) -> bytes:
         """Return the last block as the earlier ones are kept; nothing where there is none."""
-        return self.time + (len(self.last) // _RECORD_SIZE).to_bytes(1, "little") + self.last if self.time else b""
+        return self.time + _COUNTS[len(self.last) // _RECORD_SIZE] + self.last if self.last else b""
 
     def anchors(self) -> set[int]:
         """Return the numbers of all anchors of which readings are remembered."""
@@ -85,7 +89,12 @@ class Seen:
         seen = Seen()
         for anchor, time_us, distance_m in self._readings():
             seen.add(numbers[anchor], time_us, distance_m)
+        seen.newest_us, seen.last_us = max(self.newest_us, self.last_us), self.last_us
         return seen
+
+    def _holds(self, time: bytes, record: bytes) -> bool:
+        """Whether a record stands in an earlier block of a time."""
+        return any(at == time and _holds(records, record) for at, records in self._earlier())
 
     def _earlier(self) -> Iterator[tuple[bytes, bytes]]:
         """Iterate over times and records of the earlier blocks."""
@@ -96,15 +105,16 @@ class Seen:
             at = end
 
     def _readings(self) -> Iterator[tuple[int, int, float]]:
+        """Iterate over anchors, times as they are kept, and distances."""
         for time, records in (*self._earlier(), (self.time, self.last)):
             page, time_us = divmod(int.from_bytes(time, "little"), _WRAP_US)
             for anchor, distance_m in _RECORD.iter_unpack(records):
                 yield page * _ANCHORS + anchor, time_us, distance_m
 
 
-def from_blocks(earlier: bytes, last: bytes) -> Seen:
+def from_blocks(earlier: bytes, newest_us: int, last: bytes, last_us: int) -> Seen:
     """Return what is kept in blocks; the last as :meth:`Seen.last_block` gives it."""
-    return Seen(earlier, last[:_TIME], last[_HEAD:])
+    return Seen(earlier, newest_us, last[:_TIME], last[_HEAD:], last_us)
 
 
 def _holds(records: bytes, record: bytes) -> bool:

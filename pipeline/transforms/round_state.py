@@ -7,7 +7,7 @@ anchor's id once. In order, all numbers little-endian::
     silent          a byte an anchor: for how many rounds it has been silent; _UNHEARD if it is not waited for
     earlier, last   the readings seen: blocks as in Seen
     names           the anchors' ids: 8 bytes each if all are 16 hexadecimal digits, else text with a length before each
-    tag, open       if there are any open readings: the tag with its length, then _OPEN of each
+    open            if there are any open readings: _OPENED, the tag, _OPEN of each
 """
 
 from __future__ import annotations
@@ -22,11 +22,14 @@ from pipeline.positioning.seen import from_blocks
 from pipeline.transforms.tag_groups import Codec
 
 VERSION = 1
-_HEAD = struct.Struct("<BBHHHHqqq")
+_HEAD = struct.Struct("<BBHHHHqqqq")
 """Version; groups given so far; how many anchors and open readings, how many bytes of earlier blocks and of the last;
-when the round opened, the latest Kafka time, the newest time of measurement."""
+the latest Kafka time, the newest time of measurement, those of the earlier blocks and of the last.
+"""
 _OPEN = struct.Struct("<HBfqqiq")
 """An open reading: its anchor by number, flags, then as in Reading."""
+_OPENED = struct.Struct("<qH")
+"""Before them: when the round opened, and how long the tag's name is."""
 _LENGTH = struct.Struct("<H")
 _UNHEARD = 255
 _REPLACED, _DETACHED, _BATTERY_LOW, _CARRIED = 1, 2, 4, 8
@@ -36,20 +39,22 @@ _HEX = 16
 
 def to_bytes(rounds: Rounds) -> bytes:
     """Return the state as bytes; equal states give equal bytes."""
-    last, heard = rounds.seen.last_block(), rounds.heard
+    seen, heard = rounds.seen, rounds.heard
+    last = seen.last_block()
     head = _HEAD.pack(
         VERSION,
         rounds.rounds,
         len(rounds.numbers),
         len(rounds.open),
-        len(rounds.seen.earlier),
+        len(seen.earlier),
         len(last),
-        rounds.opened_at_us,
         rounds.clock_us,
         rounds.newest_us,
+        seen.newest_us,
+        seen.last_us,
     )
     silent = bytes([heard.get(anchor, _UNHEARD) for anchor in rounds.numbers])
-    parts = [head, silent, rounds.seen.earlier, last, _names_to_bytes(tuple(rounds.numbers))]
+    parts = [head, silent, seen.earlier, last, _names_to_bytes(tuple(rounds.numbers))]
     if rounds.open:
         parts.extend(_open_to_bytes(rounds))
     return b"".join(parts)
@@ -59,20 +64,19 @@ def from_bytes(data: bytes) -> Rounds | None:
     """Return the state that :func:`to_bytes` wrote; None for one of another version."""
     if data[0] != VERSION:
         return None
-    _, given, anchors, opened, earlier, last, opened_at_us, clock_us, newest_us = _HEAD.unpack_from(data)
+    _, given, anchors, opened, earlier, last, clock_us, newest_us, earlier_us, last_us = _HEAD.unpack_from(data)
     seen_at = _HEAD.size + anchors
     last_at = seen_at + earlier
     names_at = last_at + last
     names, at = _names_from_bytes(data, names_at, anchors)
     rounds = Rounds(
-        opened_at_us=opened_at_us,
         clock_us=clock_us,
         newest_us=newest_us,
         heard={
             name: rounds for name, rounds in zip(names, data[_HEAD.size : seen_at], strict=True) if rounds != _UNHEARD
         },
         rounds=given,
-        seen=from_blocks(data[seen_at:last_at], data[last_at:names_at]),
+        seen=from_blocks(data[seen_at:last_at], earlier_us, data[last_at:names_at], last_us),
         numbers=dict(zip(names, range(anchors), strict=True)),
     )
     if opened:
@@ -85,7 +89,7 @@ CODEC = Codec(to_bytes, from_bytes)
 
 def _open_to_bytes(rounds: Rounds) -> Iterator[bytes]:
     tag = next(iter(rounds.open.values())).tag.encode()
-    yield _LENGTH.pack(len(tag))
+    yield _OPENED.pack(rounds.opened_at_us, len(tag))
     yield tag
     for anchor, reading in rounds.open.items():
         flags = (
@@ -106,8 +110,9 @@ def _open_to_bytes(rounds: Rounds) -> Iterator[bytes]:
 
 
 def _open_from_bytes(rounds: Rounds, names: Sequence[str], data: bytes, at: int) -> None:
-    begin = at + _LENGTH.size
-    end = begin + _LENGTH.unpack_from(data, at)[0]
+    rounds.opened_at_us, length = _OPENED.unpack_from(data, at)
+    begin = at + _OPENED.size
+    end = begin + length
     tag = data[begin:end].decode()
     for number, flags, distance_m, measured_at_us, kafka_time_us, partition, offset in _OPEN.iter_unpack(data[end:]):
         anchor = names[number]
