@@ -1,0 +1,197 @@
+"""What the tag watch is not given: with and without it, it tells the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.events import Event, Sighting
+from pipeline.model import Reading
+from pipeline.positioning.anchor_watch import AnchorWatch, AnchorWatchSettings
+from pipeline.positioning.known_anchors import KnownAnchors, anchor_change
+from pipeline.positioning.tag_thinning import thinned
+from pipeline.positioning.tag_watch import TagWatch, TagWatchSettings
+from tests.readings import reading, us
+from tests.test_anchor_watch import ABC
+
+OF_ANCHORS = AnchorWatchSettings()
+WITH_ANCHORS = TagWatchSettings(outage_window_us=OF_ANCHORS.outage_window_us)
+ALONE = TagWatchSettings()
+TAGS = "TU"
+
+
+@dataclass
+class Side:
+    """The watch of some tags, as the stage has it."""
+
+    settings: TagWatchSettings
+    anchors: KnownAnchors = field(default_factory=KnownAnchors)
+    watches: dict[str, TagWatch] = field(default_factory=lambda: {tag: TagWatch() for tag in TAGS})
+
+    def take(self, batch: Sequence[Reading]) -> list[Event]:
+        for one in batch:
+            self.anchors.hear(one.anchor, one.kafka_time_us, self.settings.told_after_us)
+        return [event for tag in TAGS for one in batch if one.tag == tag for event in self._take(one)]
+
+    def _take(self, one: Reading) -> list[Event]:
+        return self.watches[one.tag].take(one, self.settings)
+
+    def fire(self, until_us: int) -> list[tuple[int, Event]]:
+        """Tell what is due until then, and when it was told."""
+        told: list[tuple[int, Event]] = []
+        for tag, watch in self.watches.items():
+            while (due_us := watch.due_us(self.anchors, self.settings)) <= until_us:
+                told += [(due_us, event) for event in watch.advance(due_us, tag, self.anchors, self.settings)]
+                if watch.is_forgotten(due_us, self.settings):
+                    break
+        return told
+
+    def standing(self) -> dict[str, object]:
+        """What all that follows depends on.
+
+        Of the times at which an anchor heard a tag those but the newest of a run say nothing. They go with the run.
+        """
+        found: dict[str, object] = {"silences": self.anchors.silences}
+        for tag, watch in self.watches.items():
+            spans = [(0, watch.last_us), *watch.runs]
+            heard = {
+                (anchor, last_us): max(times_us)
+                for anchor, heard_us in watch.heard_by.items()
+                for first_us, last_us in spans
+                if (times_us := [at_us for at_us in heard_us if first_us <= at_us <= last_us])
+            }
+            flags = (watch.detached, watch.battery_low, watch.newest_us)
+            due_us = watch.due_us(self.anchors, self.settings)
+            found[tag] = (watch.last_us, watch.away_us, watch.runs, heard, flags, due_us)
+        return found
+
+
+class Play:
+    """Batches as they come, with what the anchor watch makes of them, to both: all readings, and those needed."""
+
+    def __init__(self, of_tags: TagWatchSettings) -> None:
+        self.all, self.needed, self.settings = Side(of_tags), Side(of_tags), of_tags
+        self._anchor_watch = AnchorWatch() if of_tags.told_after_us else None
+
+    def lose_anchors(self) -> None:
+        """As where the anchor watch fails, and begins anew."""
+        if self._anchor_watch is not None:
+            self._anchor_watch = AnchorWatch()
+
+    def advance(self, watermark_us: int) -> None:
+        """Nothing from before is still to come."""
+        if self._anchor_watch is not None:
+            for event in self._anchor_watch.advance(watermark_us, ABC, OF_ANCHORS):
+                change = anchor_change(event)
+                if change is not None:
+                    self.all.anchors.take(change)
+                    self.needed.anchors.take(change)
+        assert self.needed.fire(watermark_us) == self.all.fire(watermark_us)
+
+    def take(self, batch: Sequence[Reading]) -> None:
+        if self._anchor_watch is not None:
+            for one in batch:
+                self._anchor_watch.add(Sighting(one.anchor, one.kafka_time_us, one.measured_at_us), ABC, OF_ANCHORS)
+        assert self.needed.take(thinned(batch, self.settings)) == self.all.take(batch)
+        assert self.needed.standing() == self.all.standing()
+
+
+gaps_ms = st.just(0) | st.integers(0, 300) | st.integers(0, 3000) | st.integers(0, 100_000)
+calm = st.tuples(
+    st.sampled_from(TAGS),
+    st.sampled_from("ABC"),
+    st.integers(0, 30).map(lambda tens: 10 * tens),
+    st.integers(-1500, -100),
+    st.just(False),  # noqa: FBT003
+    st.just(False),  # noqa: FBT003
+)
+flags = st.sampled_from([False, False, False, True])
+wild = st.tuples(
+    st.sampled_from(TAGS),
+    st.sampled_from("ABC"),
+    gaps_ms.map(lambda ms: ms // 10 * 10),  # after the one before, ms; the anchor watch keeps milliseconds apart
+    st.integers(-1500, 1500) | st.sampled_from([-3_600_000, -60_000, -2000, 0, 8000]),  # its clock against Kafka's
+    flags,
+    flags,
+)
+phases = st.lists(st.lists(calm, min_size=5, max_size=40) | st.lists(wild, max_size=30), min_size=1, max_size=4)
+Phases = list[list[tuple[str, str, int, int, bool, bool]]]
+
+
+def as_readings(found: Phases) -> list[Reading]:
+    readings: list[Reading] = []
+    at_ms = 0
+    for tag, anchor, gap_ms, skew_ms, detached, low in (one for phase in found for one in phase):
+        at_ms += gap_ms
+        one = reading(anchor, (at_ms + skew_ms) / 1000, kafka_s=at_ms / 1000, tag=tag, offset=len(readings))
+        readings.append(one._replace(detached=detached, battery_low=low))
+    return readings
+
+
+@given(
+    phases,
+    st.fixed_dictionaries({anchor: st.sampled_from([0, 0, 3_000_000, 90_000_000]) for anchor in "ABC"}),
+    st.lists(st.integers(1, 50), min_size=1),
+    st.lists(st.sampled_from(["advance", "advance", "wait", "lose"]), min_size=1),
+    st.sampled_from([ALONE, WITH_ANCHORS]),
+)
+@settings(max_examples=300, deadline=None)
+def test_what_batches_leave_out_changes_nothing(
+    found: Phases, behind_us: dict[str, int], sizes: list[int], steps: list[str], of_tags: TagWatchSettings
+) -> None:
+    """Anchors are of partitions that may be behind; timers fire when the watermark is there, or with a later one."""
+    rest = sorted(as_readings(found), key=lambda one: one.kafka_time_us + behind_us[one.anchor])
+    play = Play(of_tags)
+    number = 0
+    while rest:
+        step = steps[number % len(steps)]
+        if step == "lose":
+            play.lose_anchors()
+        if step != "wait":
+            play.advance(min(one.kafka_time_us for one in rest))
+        size = sizes[number % len(sizes)]
+        play.take(rest[:size])
+        rest = rest[size:]
+        number += 1
+    play.advance(us(100_000.0))
+    assert play.needed.standing() == play.all.standing()
+
+
+def numbers(batch: Sequence[Reading], of_tags: TagWatchSettings = WITH_ANCHORS) -> list[int]:
+    return [one.offset for one in thinned(batch, of_tags)]
+
+
+def blinks(count: int, every_ms: int, *, stamp_ms: int = 1000) -> list[Reading]:
+    """A tag heard by three anchors, 5 ms apart, the stamps no finer than told."""
+    found = []
+    for blink in range(count):
+        for place, anchor in enumerate("ABC"):
+            at_ms = blink * every_ms + 5 * place
+            one = reading(anchor, at_ms // stamp_ms * stamp_ms / 1000, kafka_s=(at_ms + 20) / 1000, offset=len(found))
+            found.append(one)
+    return found
+
+
+def test_of_a_tag_that_blinks_the_first_reading_of_each_second_is_left_and_the_last_of_each_anchor() -> None:
+    assert numbers(blinks(5, 200)) == [0, 1, 2, 12, 13, 14]
+    assert numbers(blinks(5, 200), ALONE) == [0, 12, 13, 14]
+    assert numbers(blinks(13, 200), ALONE) == [0, 15, 30, 36, 37, 38]
+    assert numbers(blinks(3, 1000), ALONE) == [0, 3, 6, 7, 8]
+
+
+def test_flags_that_stay_what_they_are_cost_no_more() -> None:
+    torn_off = [one._replace(detached=True, battery_low=True) for one in blinks(5, 200)]
+    assert numbers(torn_off, ALONE) == numbers(blinks(5, 200), ALONE)
+
+
+def test_a_reading_whose_flags_are_new_is_left() -> None:
+    batch = blinks(5, 200)
+    batch[4] = batch[4]._replace(detached=True)
+    assert numbers(batch, ALONE) == [0, 4, 5, 12, 13, 14]
+
+
+def test_of_nothing_nothing_is_left() -> None:
+    assert thinned([], WITH_ANCHORS) == []
