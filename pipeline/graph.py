@@ -57,7 +57,7 @@ def build(pipeline: beam.Pipeline, ends: Ends, site: SiteSource, settings: Graph
     reports = site.report if isinstance(site, LiveSite) else None
     records = pipeline | "Readings" >> ends.readings
 
-    given_besides = decode.Besides(settings.anchor_watch, reports, tags=settings.tag_watch is not None)
+    given_besides = decode.Besides(settings.anchor_watch, reports, settings.tag_watch_with_anchors)
     decoded = records | "Decode" >> decode.Decode(site, given_besides, strict=strict)
     placed, refused_readings = _placed(decoded[decode.READINGS], site, settings)
 

@@ -20,7 +20,7 @@ Batched: TypeAlias = WindowedValue
 class Batches(Generic[Item]):
     """The items of one bundle by tag group, in the order in which they came."""
 
-    def __init__(self, pack: Callable[[list[Item]], bytes]) -> None:
+    def __init__(self, pack: Callable[[list[Item]], object]) -> None:
         self._pack = pack
         self._items: dict[int, list[Item]] = {}
         self._held: dict[int, int] = {}

@@ -12,6 +12,8 @@ import apache_beam as beam
 from pipeline.events import Sighting
 from pipeline.model import KafkaRecord, Reading, Reason
 from pipeline.positioning.anchor_watch import AnchorWatchSettings
+from pipeline.positioning.tag_thinning import thinned
+from pipeline.positioning.tag_watch import TagWatchSettings
 from pipeline.positioning.thinning import needed
 from pipeline.site import SiteSource
 from pipeline.transforms.batches import MAX_BATCH, Batched, Batches
@@ -25,7 +27,7 @@ from pipeline.wire.decode import Decoded, decode, refused_record
 
 READINGS = "readings"
 WATCHED = "watched"
-"""The readings once more, for the tag watch: what flows into a stateful stage may flow into nothing else."""
+"""Readings once more, for the tag watch: what flows into a stateful stage may flow into nothing else."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -38,8 +40,8 @@ class Besides:
     """How the anchor watch thins its sightings; None: there is none."""
     reports: Reports | None = None
     """What says what became of the site map's file; None: it is not followed."""
-    tags: bool = False
-    """Whether there is a tag watch."""
+    tags: TagWatchSettings | None = None
+    """How the tag watch thins its readings; None: there is none."""
 
 
 NOTHING_BESIDES = Besides()
@@ -49,7 +51,7 @@ class Decode(beam.PTransform):
     """``PCollection[bytes]``, packed ``KafkaRecords``, to readings, sightings of anchors and rejections.
 
     Gives a dict: ``readings``, ``(tag group, packed readings)``, what one bundle held of a tag group being one element,
-    for the shuffle costs per element; ``watched``, the same once more, for the tag watch; ``sightings``,
+    for the shuffle costs per element; ``watched``, those of them that the tag watch needs; ``sightings``,
     ``(SITE, packed sightings)``, likewise; ``map_reports``, ``(SITE, packed report)``; and ``rejected``.
     """
 
@@ -165,6 +167,7 @@ class DecodeFn(SiteFn):
     def _given(self, batches: Iterable[Batched]) -> Iterator[Batched | beam.pvalue.TaggedOutput]:
         """Return batches as they leave: for the grouping, and for the tag watch where there is one."""
         for batch in batches:
-            yield batch
-            if self._besides.tags:
-                yield beam.pvalue.TaggedOutput(WATCHED, batch)
+            tag_group, (packed, watched) = batch.value
+            yield batch.with_value((tag_group, packed))
+            if watched is not None:
+                yield beam.pvalue.TaggedOutput(WATCHED, batch.with_value((tag_group, watched)))
