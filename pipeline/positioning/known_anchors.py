@@ -6,7 +6,7 @@ whose time came in between. So silences are kept with both their ends, and a tag
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -75,7 +75,7 @@ class KnownAnchors:
                 changes = True
         return changes
 
-    def missed_us(self, anchors: Iterable[str], last_us: int, timeout_us: int) -> int | None:
+    def missed_us(self, anchors: Collection[str], last_us: int, timeout_us: int) -> int | None:
         """Return when one of the anchors had heard nothing of a tag for a time on end, though it could have.
 
         Args:
@@ -87,7 +87,7 @@ class KnownAnchors:
             The earliest such time; None: none of them can hear, so there is none as yet.
         """
         if not self.silences:
-            return last_us + timeout_us if any(True for _ in anchors) else None
+            return last_us + timeout_us if anchors else None
         found = [self._missed_us(anchor, last_us, timeout_us) for anchor in anchors]
         return min((at_us for at_us in found if at_us is not None), default=None)
 

@@ -9,7 +9,6 @@ as long the verdict on a tag waits, and so does its return. See :mod:`pipeline.p
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from pipeline.events import Event, EventKind, event_id
@@ -76,8 +75,14 @@ class TagWatch:
 
     def take(self, reading: Reading, settings: TagWatchSettings) -> list[Event]:
         """Take one reading in; return what its flags say that is new. What its coming says is settled later."""
-        events = list(self._flags(reading, settings))
-        self._hear(reading, settings)
+        _, anchor, _, stamped_us, at_us, _, detached, low, _, _ = reading
+        if detached == self.detached.value and low == self.battery_low.value:  # as nearly always
+            events = []
+            if stamped_us > self.newest_us:
+                self.newest_us = max(self.newest_us, min(stamped_us, at_us))
+        else:
+            events = self._flags(reading, settings)
+        self._hear(anchor, at_us, settings.tag_timeout_us)
         return events
 
     def advance(self, now_us: int, tag: str, anchors: KnownAnchors, settings: TagWatchSettings) -> list[Event]:
@@ -98,66 +103,71 @@ class TagWatch:
                     events.append(Event(EventKind.TAG_BACK.value, name, heard_us, tag=tag, last_seen_us=self.last_us))
                 self.away_us = 0
                 self.last_us = self.runs.pop(0).last_us
-                self._absorb(settings)
+                self._absorb(settings.tag_timeout_us)
             else:
                 return events
 
     def due_us(self, anchors: KnownAnchors, settings: TagWatchSettings) -> int:
         """Return the Kafka time at which :meth:`advance`, or forgetting the tag, is next due."""
         away_us = self._away_at_us(anchors, settings)
-        heard_us = self.runs[0].first_us if self.runs else None
-        if away_us is not None and (heard_us is None or away_us <= heard_us):
-            due_us = away_us + settings.told_after_us
-            return due_us if heard_us is not None else min(due_us, self.last_us + settings.tag_memory_us)
-        return self.last_us + settings.tag_memory_us if heard_us is None else heard_us
+        if not self.runs:
+            forgotten_us = self.last_us + settings.tag_memory_us
+            return forgotten_us if away_us is None else min(away_us + settings.told_after_us, forgotten_us)
+        heard_us = self.runs[0].first_us
+        return heard_us if away_us is None or away_us > heard_us else away_us + settings.told_after_us
 
     def is_forgotten(self, now_us: int, settings: TagWatchSettings) -> bool:
         """Whether the tag has been silent for so long that nothing of it is kept."""
         return not self.runs and now_us >= self.last_us + settings.tag_memory_us
 
-    def _flags(self, reading: Reading, settings: TagWatchSettings) -> Iterator[Event]:
+    def _flags(self, reading: Reading, settings: TagWatchSettings) -> list[Event]:
+        events: list[Event] = []
         newest_us, tolerance_us = self.newest_us, settings.flag_tolerance_us
         taken = Taken.of(reading.measured_at_us, reading.kafka_time_us, tolerance_us)
         self.newest_us = max(newest_us, taken.stamped_us)
         if self.detached.take(value=reading.detached, taken=taken, newest_us=newest_us, tolerance_us=tolerance_us):
             kind = EventKind.TAG_DETACHED if reading.detached else EventKind.TAG_ATTACHED
-            yield _changed(kind, reading, taken.at_us)
+            events.append(_changed(kind, reading, taken.at_us))
         low = reading.battery_low
         is_news = self.battery_low.take(value=low, taken=taken, newest_us=newest_us, tolerance_us=tolerance_us)
         if is_news and low:
-            yield _changed(EventKind.BATTERY_LOW, reading, taken.at_us)
+            events.append(_changed(EventKind.BATTERY_LOW, reading, taken.at_us))
+        return events
 
-    def _hear(self, reading: Reading, settings: TagWatchSettings) -> None:
-        at_us = reading.kafka_time_us
-        if at_us < self.away_us or at_us < self.last_us - settings.tag_timeout_us:
+    def _hear(self, anchor: str, at_us: int, timeout_us: int) -> None:
+        last_us = self.last_us
+        if at_us < self.away_us or at_us < last_us - timeout_us:
             return
-        self._heard_by(reading.anchor, at_us, settings)  # also if it is no news of the tag: of a batch, all have a time
-        if at_us <= self.last_us:
-            return
-        self.runs = joined(self.runs, Run(at_us, at_us), settings.tag_timeout_us)
-        self._absorb(settings)
-
-    def _heard_by(self, anchor: str, at_us: int, settings: TagWatchSettings) -> None:
-        times_us = self.heard_by.setdefault(anchor, [])
-        near_us = [one for one in times_us if abs(one - at_us) <= settings.tag_timeout_us]
-        if len(near_us) == len(times_us):  # as nearly always
-            times_us[:] = [max([at_us, *near_us])]
+        times_us = self.heard_by.get(anchor)  # also if it is no news of the tag: of a batch, all have a time
+        if times_us is None:
+            self.heard_by[anchor] = [at_us]
+        elif len(times_us) == 1 and 0 <= at_us - times_us[0] <= timeout_us:  # as nearly always
+            times_us[0] = at_us
         else:
-            times_us[:] = sorted([*(one for one in times_us if one not in near_us), max([at_us, *near_us])])[-MAX_RUNS:]
+            times_us[:] = _with(times_us, at_us, timeout_us)
+        if at_us <= last_us:
+            return
+        if last_us and not self.runs and not self.away_us and at_us - last_us <= timeout_us:  # as nearly always
+            self.last_us = at_us
+            self._forget_before(at_us - timeout_us)
+        else:
+            self.runs = joined(self.runs, Run(at_us, at_us), timeout_us)
+            self._absorb(timeout_us)
 
-    def _absorb(self, settings: TagWatchSettings) -> None:
+    def _absorb(self, timeout_us: int) -> None:
         """Let what was heard without a gap since the tag was last heard be one with that."""
-        while (
-            self.last_us
-            and not self.away_us
-            and self.runs
-            and self.runs[0].first_us - self.last_us <= settings.tag_timeout_us
-        ):
+        is_heard = self.last_us and not self.away_us
+        while is_heard and self.runs and self.runs[0].first_us - self.last_us <= timeout_us:
             self.last_us = max(self.last_us, self.runs.pop(0).last_us)
-        oldest_us = self.last_us - settings.tag_timeout_us
-        if any(times_us[0] < oldest_us for times_us in self.heard_by.values()):
-            recent = {key: [one for one in times_us if one >= oldest_us] for key, times_us in self.heard_by.items()}
-            self.heard_by = {anchor: times_us for anchor, times_us in recent.items() if times_us}
+        self._forget_before(self.last_us - timeout_us)
+
+    def _forget_before(self, oldest_us: int) -> None:
+        """Forget by whom the tag was heard before a time."""
+        for times_us in self.heard_by.values():
+            if times_us[0] < oldest_us:
+                recent = {key: [one for one in found if one >= oldest_us] for key, found in self.heard_by.items()}
+                self.heard_by = {anchor: found for anchor, found in recent.items() if found}
+                return
 
     def _away_at_us(self, anchors: KnownAnchors, settings: TagWatchSettings) -> int | None:
         """Return the first microsecond of too long a silence; None where all who heard the tag are dead."""
@@ -166,6 +176,12 @@ class TagWatch:
         heard_by = [anchor for anchor, times_us in self.heard_by.items() if times_us[0] <= self.last_us]
         missed_us = anchors.missed_us(heard_by, self.last_us, settings.tag_timeout_us)
         return None if missed_us is None else missed_us + 1
+
+
+def _with(times_us: list[int], at_us: int, timeout_us: int) -> list[int]:
+    """Return ordered times with one more, where the newest stands for those no further from it than the timeout."""
+    near_us = [one for one in times_us if abs(one - at_us) <= timeout_us]
+    return sorted([*(one for one in times_us if one not in near_us), max([at_us, *near_us])])[-MAX_RUNS:]
 
 
 def _changed(kind: EventKind, reading: Reading, at_us: int) -> Event:
