@@ -12,8 +12,11 @@ from apache_beam.utils.timestamp import Timestamp
 from pipeline.events import Sighting
 from pipeline.model import KafkaRecord, Reading, Rejected
 from pipeline.positioning.anchor_watch import AnchorWatchSettings
+from pipeline.positioning.tag_thinning import needed
+from pipeline.positioning.tag_watch import TagWatchSettings
+from pipeline.positioning.watched import Watched
 from pipeline.site import Anchor, Site, TagIdentity
-from pipeline.transforms import batches, decode
+from pipeline.transforms import batches, decode, tag_watch_state
 from pipeline.transforms.decode import WATCHED, Besides, DecodeFn
 from pipeline.transforms.outputs import REJECTED
 from pipeline.transforms.sightings import SIGHTINGS
@@ -121,10 +124,15 @@ def test_the_map_may_change_from_one_bundle_to_the_next() -> None:
     assert [one.anchor for one in rejections(outcomes)] == ["A0"]
 
 
-def test_the_tag_watch_has_the_same_once_more() -> None:
-    outcomes = Stage(Besides(tags=True)).bundle(blinks(3), blinks(2, tag="U"))
-    assert len(readings(outcomes)) == 5
-    assert readings(outcomes, WATCHED) == readings(outcomes)
+def test_the_tag_watch_has_what_it_needs() -> None:
+    bounds = TagWatchSettings()
+    outcomes = Stage(Besides(tags=bounds)).bundle(blinks(300), blinks(2, tag="U"))
+    packed = [value.value[1] for name, value in outcomes if name == WATCHED]
+    watched = {tag: columns for one in packed for tag, columns in tag_watch_state.unpack(one)[0]}
+    for tag, most in (("T", 10), ("U", 2)):
+        given = Watched.of([one for one in readings(outcomes) if one.tag == tag])
+        assert [*map(list, watched[tag])] == [*map(list, given.at(needed(given, bounds)))]
+        assert 0 < len(watched[tag].tag) <= most
 
 
 def test_anchors_are_heard_whatever_became_of_the_record() -> None:

@@ -620,7 +620,6 @@ def test_labels_and_coders_are_an_interface(settings: GraphSettings) -> None:
         "MapReports": sightings,
         "WatchMap/Watch": "RowCoder",
         "WatchAnchors/Watch": "RowCoder",
-        "WatchTags/Readings": batches,
         "WatchTags/Anchors": batches,
         "WatchTags/Both": batches,
         "WatchTags/Watch": "RowCoder",

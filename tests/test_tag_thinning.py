@@ -12,8 +12,9 @@ from pipeline.events import Event, Sighting
 from pipeline.model import Reading
 from pipeline.positioning.anchor_watch import AnchorWatch, AnchorWatchSettings
 from pipeline.positioning.known_anchors import KnownAnchors, anchor_change
-from pipeline.positioning.tag_thinning import thinned
+from pipeline.positioning.tag_thinning import needed
 from pipeline.positioning.tag_watch import TagWatch, TagWatchSettings
+from pipeline.positioning.watched import Watched
 from tests.readings import reading, us
 from tests.test_anchor_watch import ABC
 
@@ -21,6 +22,10 @@ OF_ANCHORS = AnchorWatchSettings()
 WITH_ANCHORS = TagWatchSettings(outage_window_us=OF_ANCHORS.outage_window_us)
 ALONE = TagWatchSettings()
 TAGS = "TU"
+
+
+def thinned(batch: Sequence[Reading], of_tags: TagWatchSettings) -> list[Reading]:
+    return [batch[number] for number in needed(Watched.of(batch), of_tags)]
 
 
 @dataclass
@@ -32,12 +37,23 @@ class Side:
     watches: dict[str, TagWatch] = field(default_factory=lambda: {tag: TagWatch() for tag in TAGS})
 
     def take(self, batch: Sequence[Reading]) -> list[Event]:
+        self._hear(batch)
+        watches = self.watches
+        return [
+            event for tag in TAGS for one in batch if one.tag == tag for event in watches[tag].take(one, self.settings)
+        ]
+
+    def take_at_once(self, batch: Sequence[Reading]) -> list[Event]:
+        self._hear(batch)
+        events: list[Event] = []
+        for tag, watch in self.watches.items():
+            of_tag = [one for one in batch if one.tag == tag]
+            events += watch.take_all(Watched.of(of_tag), self.settings) if of_tag else []
+        return events
+
+    def _hear(self, batch: Sequence[Reading]) -> None:
         for one in batch:
             self.anchors.hear(one.anchor, one.kafka_time_us, self.settings.told_after_us)
-        return [event for tag in TAGS for one in batch if one.tag == tag for event in self._take(one)]
-
-    def _take(self, one: Reading) -> list[Event]:
-        return self.watches[one.tag].take(one, self.settings)
 
     def fire(self, until_us: int) -> list[tuple[int, Event]]:
         """Tell what is due until then, and when it was told."""
@@ -95,7 +111,7 @@ class Play:
         if self._anchor_watch is not None:
             for one in batch:
                 self._anchor_watch.add(Sighting(one.anchor, one.kafka_time_us, one.measured_at_us), ABC, OF_ANCHORS)
-        assert self.needed.take(thinned(batch, self.settings)) == self.all.take(batch)
+        assert self.needed.take_at_once(thinned(batch, self.settings)) == self.all.take(batch)
         assert self.needed.standing() == self.all.standing()
 
 
@@ -166,7 +182,7 @@ def numbers(batch: Sequence[Reading], of_tags: TagWatchSettings = WITH_ANCHORS) 
 
 def blinks(count: int, every_ms: int, *, stamp_ms: int = 1000) -> list[Reading]:
     """A tag heard by three anchors, 5 ms apart, the stamps no finer than told."""
-    found = []
+    found: list[Reading] = []
     for blink in range(count):
         for place, anchor in enumerate("ABC"):
             at_ms = blink * every_ms + 5 * place

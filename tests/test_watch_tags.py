@@ -18,11 +18,11 @@ from pipeline.events import Event, Sighting
 from pipeline.model import Reading
 from pipeline.positioning.known_anchors import ALL, AnchorChange, KnownAnchors
 from pipeline.positioning.tag_watch import TagWatch
+from pipeline.positioning.watched import Heard, Watched
 from pipeline.transforms import tag_watch_state as state
 from pipeline.transforms.tag_groups import TAG_GROUPS, TagStates, tag_group, timer_at
 from pipeline.transforms.watch_anchors import WatchAnchors
 from pipeline.transforms.watch_tags import WatchTags, WatchTagsFn
-from pipeline.wire.readings import pack
 from pipeline.wire.sightings import pack_sightings
 from tests.beam_engines import BUNDLE_BASED, engine
 from tests.readings import reading, us
@@ -39,7 +39,10 @@ GOLDEN = (
     "16060041ff41ff42"
 )
 GOLDEN_ANCHORS = "0a000a01410a014212030501021a03000003"
-GOLDEN_INPUT = "0a010112070a014110011807"
+GOLDEN_INPUT = (
+    "0a01540a0155120802000000010000001a01411a0142220c0000000001000000010000002a18400af4bd3c160600400af4bd3c160600"
+    "400af4bd3c1606003218804c03be3c160600804c03be3c160600804c03be3c1606003a0300020342070a014110011807"
+)
 
 
 def sample() -> TagWatch:
@@ -77,9 +80,18 @@ def test_golden_bytes_of_what_is_known_of_anchors() -> None:
 
 
 def test_golden_bytes_of_what_flows_in() -> None:
-    packed = state.pack_readings(b"\x01") + state.pack_changes([AnchorChange("A", heard=True, at_us=7)])
+    readings = [reading(anchor, 1.0, kafka_s=2.0, tag=tag) for tag, anchor in (("T", "A"), ("U", "B"), ("T", "B"))]
+    readings[1] = readings[1]._replace(detached=True, battery_low=True)
+    readings[2] = readings[2]._replace(battery_low=True)
+    change = AnchorChange("A", heard=True, at_us=7)
+    packed = state.pack_readings(Watched.of(readings)) + state.pack_changes([change])
     assert packed.hex() == GOLDEN_INPUT
-    assert state.unpack(packed) == (b"\x01", [AnchorChange("A", heard=True, at_us=7)])
+    found, changes = state.unpack(packed)
+    assert [(tag, list(of_tag.each())) for tag, of_tag in found] == [
+        ("T", list(Watched.of([readings[0], readings[2]]).each())),
+        ("U", list(Watched.of([readings[1]]).each())),
+    ]
+    assert changes == [change]
 
 
 @pytest.mark.parametrize("name", ["", "é\0\n", "\U0001f3f7", "A" * 64])
@@ -116,7 +128,7 @@ class Stage:
         self._fn = WatchTagsFn(SETTINGS, strict=strict)
 
     def take(self, *readings: Reading) -> list[str]:
-        return self._process(state.pack_readings(pack(readings).SerializeToString()))
+        return self._process(state.pack_readings(Watched.of(readings)))
 
     def change(self, *changes: AnchorChange) -> list[str]:
         return self._process(state.pack_changes(changes))
@@ -182,15 +194,15 @@ def test_a_tag_silent_for_long_leaves_no_state() -> None:
 def test_an_unexpected_error_costs_the_reading_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     take = TagWatch.take
 
-    def stumble(self: TagWatch, one: Reading, settings: Any) -> list[Event]:
+    def stumble(self: TagWatch, one: Heard, settings: Any) -> list[Event]:
         events = take(self, one, settings)
-        if one.distance_m == 9.0:
+        if one.detached:
             raise ZeroDivisionError("stumbled")
         return events
 
     monkeypatch.setattr(TagWatch, "take", stumble)
     stage, calm = Stage(strict=False), Stage()
-    bad = reading("A", 0.5, distance_m=9.0)._replace(detached=True)
+    bad = reading("A", 0.5)._replace(detached=True)
     assert stage.take(reading("A", 0.0), bad, reading("B", 1.0)) == []
     assert calm.take(reading("A", 0.0), reading("B", 1.0)) == []
     assert stage.kept() == calm.kept()
@@ -214,7 +226,7 @@ def stream(readings: Iterable[Reading], sightings: Iterable[Sighting], until_s: 
     """Return tagged readings and sightings by time, the watermark following them second by second."""
     coder = beam.coders.registry.get_coder(tuple[int, bytes])
     waiting: list[tuple[int, str, bytes]] = [
-        (one.kafka_time_us, "readings", pack([one]).SerializeToString()) for one in readings
+        (one.kafka_time_us, "readings", state.pack_readings(Watched.of([one]))) for one in readings
     ]
     waiting += [(one.kafka_time_us, "sightings", pack_sightings([one])) for one in sightings]
     waiting.sort()

@@ -26,33 +26,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
-from pipeline.model import Reading
 from pipeline.positioning.tag_flags import Taken
 from pipeline.positioning.tag_watch import TagWatchSettings
+from pipeline.positioning.watched import Watched
 
 _NEVER_US = -(2**63)
-
-
-class Watched(NamedTuple):
-    """Of readings in the order in which they came what the tag watch looks at: columns of equal length."""
-
-    tag: Sequence[str]
-    anchor: Sequence[str]
-    measured_at_us: Sequence[int]
-    kafka_time_us: Sequence[int]
-    detached: Sequence[bool]
-    battery_low: Sequence[bool]
-
-
-def thinned(readings: Sequence[Reading], settings: TagWatchSettings) -> list[Reading]:
-    """Return those readings that the tag watch needs, in the order in which they came."""
-    if not readings:
-        return []
-    tag, anchor, _, measured_at_us, kafka_time_us, _, detached, battery_low, _, _ = zip(*readings, strict=True)
-    watched = Watched(tag, anchor, measured_at_us, kafka_time_us, detached, battery_low)
-    return [readings[number] for number in needed(watched, settings)]
 
 
 def needed(watched: Watched, settings: TagWatchSettings) -> list[int]:

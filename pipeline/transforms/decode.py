@@ -11,10 +11,9 @@ import apache_beam as beam
 
 from pipeline.events import Sighting
 from pipeline.model import KafkaRecord, Reading, Reason
+from pipeline.positioning import tag_thinning, thinning
 from pipeline.positioning.anchor_watch import AnchorWatchSettings
-from pipeline.positioning.tag_thinning import thinned
 from pipeline.positioning.tag_watch import TagWatchSettings
-from pipeline.positioning.thinning import needed
 from pipeline.site import SiteSource
 from pipeline.transforms.batches import MAX_BATCH, Batched, Batches
 from pipeline.transforms.map_reports import MAP_REPORTS, MapReporter, Reports
@@ -22,6 +21,7 @@ from pipeline.transforms.outputs import rejected, sort_out
 from pipeline.transforms.sightings import SIGHTINGS, SightingBatches, heard
 from pipeline.transforms.site_fn import SiteFn
 from pipeline.transforms.tag_groups import tag_group
+from pipeline.transforms.tag_watch_state import pack_readings
 from pipeline.wire.batch_decoder import Batch, BatchDecoder, Heard, TaggedRows, all_odd, joined
 from pipeline.wire.decode import Decoded, decode, refused_record
 
@@ -51,7 +51,7 @@ class Decode(beam.PTransform):
     """``PCollection[bytes]``, packed ``KafkaRecords``, to readings, sightings of anchors and rejections.
 
     Gives a dict: ``readings``, ``(tag group, packed readings)``, what one bundle held of a tag group being one element,
-    for the shuffle costs per element; ``watched``, those of them that the tag watch needs; ``sightings``,
+    for the shuffle costs per element; ``watched``, what the tag watch needs of them; ``sightings``,
     ``(SITE, packed sightings)``, likewise; ``map_reports``, ``(SITE, packed report)``; and ``rejected``.
     """
 
@@ -149,12 +149,17 @@ class DecodeFn(SiteFn):
             if full is not None:
                 yield full
 
-    def _packed(self, parts: list[TaggedRows]) -> bytes:
-        return self._decoder.pack(joined(parts))
+    def _packed(self, parts: list[TaggedRows]) -> tuple[bytes, bytes | None]:
+        """Return the readings of a tag group as bytes, and what the tag watch needs of them."""
+        found, tags = joined(parts), self._besides.tags
+        if tags is None:
+            return self._decoder.pack(found), None
+        watched = self._decoder.watched(found)
+        return self._decoder.pack(found), pack_readings(watched.at(tag_thinning.needed(watched, tags)))
 
     def _heard(self, found: Heard, settings: AnchorWatchSettings) -> Iterator[Sighting]:
         anchor, kafka_time_us, stamped_us = found
-        for one in needed(anchor, kafka_time_us, stamped_us, settings):
+        for one in thinning.needed(anchor, kafka_time_us, stamped_us, settings):
             yield Sighting(self._decoder.anchors[anchor[one]], int(kafka_time_us[one]), int(stamped_us[one]))
 
     def finish_bundle(self) -> Iterator[Batched | beam.pvalue.TaggedOutput]:

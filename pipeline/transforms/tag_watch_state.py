@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from struct import Struct, pack, unpack_from
 
 from pipeline.positioning.known_anchors import EVER_US, AnchorChange, KnownAnchors
 from pipeline.positioning.runs import Run
 from pipeline.positioning.tag_flags import Flag
 from pipeline.positioning.tag_watch import TagWatch
+from pipeline.positioning.watched import Watched
 from pipeline.transforms.anchor_watch_state import flat, runs
 from pipeline.transforms.tag_groups import Codec
 from pipeline.wire.state_pb2 import AnchorChange as PackedChange
@@ -100,9 +101,26 @@ def anchors_from_bytes(data: bytes) -> KnownAnchors:
     return KnownAnchors(silences)
 
 
-def pack_readings(packed: bytes) -> bytes:
-    """Return packed readings as what flows into the tag watch."""
-    return TagWatchInput(readings=packed).SerializeToString()
+def pack_readings(readings: Watched) -> bytes:
+    """Return readings of a tag group as what flows into the tag watch."""
+    of_tags: dict[str, list[int]] = {}
+    for number, tag in enumerate(readings.tag):
+        of_tags.setdefault(tag, []).append(number)
+    _, anchor, measured_at_us, kafka_time_us, detached, low = readings.at(
+        [number for numbers in of_tags.values() for number in numbers]
+    )
+    anchors = {name: number for number, name in enumerate(dict.fromkeys(anchor))}
+    count = len(anchor)
+    packed = TagWatchInput(
+        tag=list(of_tags),
+        readings=pack(f"<{len(of_tags)}I", *map(len, of_tags.values())),
+        anchor=list(anchors),
+        heard_by=pack(f"<{count}I", *[anchors[name] for name in anchor]),
+        measured_at_us=pack(f"<{count}q", *measured_at_us),
+        kafka_time_us=pack(f"<{count}q", *kafka_time_us),
+        flags=bytes([_DETACHED * one + _LOW * other for one, other in zip(detached, low, strict=True)]),
+    )
+    return packed.SerializeToString()
 
 
 def pack_changes(changes: Iterable[AnchorChange]) -> bytes:
@@ -111,7 +129,24 @@ def pack_changes(changes: Iterable[AnchorChange]) -> bytes:
     return TagWatchInput(changes=packed).SerializeToString()
 
 
-def unpack(data: bytes) -> tuple[bytes, list[AnchorChange]]:
-    """Return the packed readings, and the changes, that flowed in."""
+def unpack(data: bytes) -> tuple[list[tuple[str, Watched]], list[AnchorChange]]:
+    """Return the readings that flowed in, tag by tag, and the changes."""
     packed = TagWatchInput.FromString(data)
-    return packed.readings, [AnchorChange(one.anchor, one.heard, one.at_us) for one in packed.changes]
+    changes = [AnchorChange(one.anchor, one.heard, one.at_us) for one in packed.changes]
+    return list(_of_tags(packed)), changes
+
+
+def _of_tags(packed: TagWatchInput) -> Iterator[tuple[str, Watched]]:
+    flags, count = packed.flags, len(packed.flags)
+    anchors = list(packed.anchor)
+    anchor = [anchors[number] for number in unpack_from(f"<{count}I", packed.heard_by)]
+    measured_at_us = unpack_from(f"<{count}q", packed.measured_at_us)
+    kafka_time_us = unpack_from(f"<{count}q", packed.kafka_time_us)
+    detached, low = [one & _DETACHED > 0 for one in flags], [one & _LOW > 0 for one in flags]
+    tags = list(packed.tag)
+    first = 0
+    for tag, readings in zip(tags, unpack_from(f"<{len(tags)}I", packed.readings), strict=True):
+        here = slice(first, first + readings)
+        of_tag = [tag] * readings
+        yield tag, Watched(of_tag, anchor[here], measured_at_us[here], kafka_time_us[here], detached[here], low[here])
+        first += readings

@@ -8,8 +8,7 @@ count for it have been told, and until they are told the watermark waits.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -19,21 +18,20 @@ from apache_beam.transforms.userstate import BagStateSpec, TimerSpec, on_timer
 from apache_beam.utils.timestamp import Timestamp
 
 from pipeline.events import Event
-from pipeline.model import Reading
 from pipeline.positioning.known_anchors import KnownAnchors, anchor_change
 from pipeline.positioning.tag_watch import TagWatch, TagWatchSettings
+from pipeline.positioning.watched import Heard, Watched
 from pipeline.transforms import tag_watch_state as state
 from pipeline.transforms.bytes_bag import BytesBag, read_whole, write_whole
 from pipeline.transforms.metrics import MeteredFn
 from pipeline.transforms.tag_groups import TAG_GROUPS, Bag, TagStates, tag_states_spec
-from pipeline.wire.readings import unpack_by_tag
 
 _EVER_US = 2**62
 _LOG = logging.getLogger(__name__)
 
 
 class WatchTags(beam.PTransform):
-    """``PCollection[(tag group, packed readings)]``, with the anchor watch's events, to ``PCollection[Event]``."""
+    """``PCollection[(tag group, packed)]``, with the anchor watch's events, to ``PCollection[Event]``."""
 
     def __init__(self, settings: TagWatchSettings, *, strict: bool = False) -> None:
         super().__init__()
@@ -47,17 +45,12 @@ class WatchTags(beam.PTransform):
     ) -> beam.PCollection[Event]:
         """Apply the stage. Without an anchor watch there are no events of it."""
         readings, *anchor_events = inputs
-        heard = [readings | "Readings" >> beam.MapTuple(_with_readings).with_output_types(tuple[int, bytes])]
-        heard += [
+        of_anchors = [
             events | "Anchors" >> beam.FlatMap(_to_all_groups).with_output_types(tuple[int, bytes])
             for events in anchor_events
         ]
         watching = beam.ParDo(WatchTagsFn(self._settings, strict=self._strict)).with_output_types(Event)
-        return tuple(heard) | "Both" >> beam.Flatten() | "Watch" >> watching
-
-
-def _with_readings(tag_group: int, packed: bytes) -> tuple[int, bytes]:
-    return tag_group, state.pack_readings(packed)
+        return (readings, *of_anchors) | "Both" >> beam.Flatten() | "Watch" >> watching
 
 
 def _to_all_groups(event: Event) -> Iterator[tuple[int, bytes]]:
@@ -89,31 +82,25 @@ class WatchTagsFn(MeteredFn):
         timer: Any = beam.DoFn.TimerParam(AWAY),  # noqa: B008
     ) -> Iterator[Event]:
         """Take a batch of readings of one tag group, or changes of anchors, in."""
-        packed, changes = state.unpack(element[1])
+        given, changes = state.unpack(element[1])
         states, anchors = TagStates(bag, state.CODEC), _anchors(anchors_bag)
-        given = unpack_by_tag(packed)
         for change in changes:
             anchors.take(change)
-        if self._hear(anchors, chain.from_iterable(given.values())) or changes:
+        if self._hear(anchors, given) or changes:
             write_whole(anchors_bag, state.anchors_to_bytes(anchors))
             for tag in states.due(_EVER_US):  # who can be away, and when, has changed
                 self._keep(states, tag, states.get(tag) or TagWatch(), anchors)
-        for tag, readings in given.items():
-            self._metrics.add("in", len(readings))
+        for tag, readings in given:
+            self._metrics.add("in", len(readings.tag))
             watch = states.get(tag) or TagWatch()
-            taken: list[Reading] = []
-            for reading in readings:
-                try:
-                    events = watch.take(reading, self._settings)
-                except Exception:
-                    if self._strict:
-                        raise
-                    _LOG.exception("a reading of tag %s could not be watched", tag)
-                    self._metrics.internal_error()
-                    watch = self._rebuilt(states.before(tag) or TagWatch(), taken)
-                else:
-                    taken.append(reading)
-                    yield from self._metrics.told(events)
+            try:
+                events = watch.take_all(readings, self._settings)
+            except Exception:
+                if self._strict:
+                    raise
+                watch, events = self._one_by_one(lambda tag=tag: states.before(tag) or TagWatch(), readings)
+            if events:
+                yield from self._metrics.told(events)
             self._keep(states, tag, watch, anchors)
         states.commit(timer)
 
@@ -145,19 +132,35 @@ class WatchTagsFn(MeteredFn):
                 self._keep(states, tag, watch, anchors)
         states.commit(timer)
 
-    def _rebuilt(self, watch: TagWatch, taken: list[Reading]) -> TagWatch:
-        """Return the watch as it was before a reading that failed half-way."""
-        for reading in taken:
-            watch.take(reading, self._settings)
-        return watch
+    def _one_by_one(self, before: Callable[[], TagWatch], readings: Watched) -> tuple[TagWatch, list[Event]]:
+        """Take in those readings of a tag that give no error; return what is then known, and what is new."""
+        watch = before()
+        taken: list[Heard] = []
+        told: list[Event] = []
+        for one in readings.each():
+            try:
+                told += watch.take(one, self._settings)
+            except Exception:  # noqa: BLE001  (strict, we would not be here)
+                _LOG.exception("a reading of tag %s could not be watched", one.tag)
+                self._metrics.internal_error()
+                watch = before()  # the reading failed half-way
+                for other in taken:
+                    watch.take(other, self._settings)
+            else:
+                taken.append(one)
+        return watch, told
 
-    def _hear(self, anchors: KnownAnchors, readings: Iterable[Reading]) -> bool:
+    def _hear(self, anchors: KnownAnchors, given: Iterable[tuple[str, Watched]]) -> bool:
         """Take in that anchors are heard; return whether that ends a silence."""
         if not anchors.silences:
             return False
         told_after_us = self._settings.told_after_us
-        ends = [anchors.hear(one.anchor, one.kafka_time_us, told_after_us) for one in readings]  # of all, not of any
-        return any(ends)
+        ends = [
+            anchors.hear(anchor, at_us, told_after_us)
+            for _, readings in given
+            for anchor, at_us in zip(readings.anchor, readings.kafka_time_us, strict=True)
+        ]
+        return any(ends)  # of all, not of any
 
     def _keep(self, states: TagStates[TagWatch], tag: str, watch: TagWatch, anchors: KnownAnchors) -> None:
         states.put(tag, watch.due_us(anchors, self._settings), watch)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
 from pipeline.model import KafkaRecord, Reading
+from pipeline.positioning.watched import Watched
 from pipeline.site import Site
 from pipeline.wire.decode import EARLIEST_PLAUSIBLE_US, MAX_AHEAD_US, MAX_ID_LENGTH
 from pipeline.wire.kafka_records import unpack_records
@@ -149,6 +150,18 @@ class BatchDecoder:
         keys = readings.keys[order]
         runs = [(self._codes.tag(int(keys[first])), end - first) for first, end in _runs(keys)]
         return pack_rows(runs, self.anchors, readings.rows[order])
+
+    def watched(self, readings: TaggedRows) -> Watched:
+        """Return readings as the tag watch looks at them, in their order."""
+        rows = readings.rows
+        return Watched(
+            self._codes.tags(readings.keys),
+            [self.anchors[number] for number in rows["anchor"].tolist()],
+            rows["measured_at_us"].tolist(),
+            rows["kafka_time_us"].tolist(),
+            rows["detached"].tolist(),
+            rows["battery_low"].tolist(),
+        )
 
     def _rows(self, readings: Iterable[Reading]) -> Rows:
         return np.array([(self._numbers[one.anchor], *one[2:]) for one in readings], ROW)

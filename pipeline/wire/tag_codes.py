@@ -63,6 +63,11 @@ class TagCodes(dict[bytes, int]):
         """Return the lasting id of the tag that has a key."""
         return self._tags[key & (1 << _NUMBER_BITS) - 1]
 
+    def tags(self, keys: npt.NDArray[np.int64]) -> list[str]:
+        """Return the lasting ids of the tags that have these keys."""
+        tags = self._tags
+        return [tags[number] for number in (keys & (1 << _NUMBER_BITS) - 1).tolist()]
+
     def __missing__(self, start: bytes) -> int:
         code = self._read(start)
         if code != ODD:
