@@ -12,6 +12,8 @@ from apache_beam.utils.windowed_value import WindowedValue
 MAX_BATCH = 4000
 """Items of one tag group that leave together at the most: bundles can be huge."""
 
+_EVERYWHEN = (GlobalWindow(),)
+
 Item = TypeVar("Item")
 Batched: TypeAlias = WindowedValue
 """A pair of tag group and packed items, at the earliest time of them."""
@@ -47,4 +49,4 @@ class Batches(Generic[Item]):
         del self._held[tag_group]
         packed = self._pack(self._items.pop(tag_group))
         at = Timestamp(micros=self._earliest_us.pop(tag_group))
-        return WindowedValue((tag_group, packed), at, (GlobalWindow(),))
+        return WindowedValue((tag_group, packed), at, _EVERYWHEN)

@@ -6,6 +6,7 @@ by record; what it gives for the former is what this gives, in the same order fo
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple, TypeAlias
@@ -139,16 +140,16 @@ class BatchDecoder:
             rows = np.concatenate((rows, self._rows(reading for _, reading in others)))
             record = np.concatenate((record, [number for number, _ in others]))
         groups = tag_groups_of(keys)
-        order = np.lexsort((record, groups)) if others else np.argsort(groups, kind="stable")
+        order = np.lexsort((record, groups)) if others else groups.argsort(kind="stable")
         keys, rows, groups = keys[order], rows[order], groups[order]
         for first, end in _runs(groups):
             yield int(groups[first]), TaggedRows(keys[first:end], rows[first:end])
 
     def pack(self, readings: TaggedRows) -> bytes:
         """Return readings as a packed ``Readings``, tag by tag, those of a tag in their order."""
-        order = np.argsort(readings.keys, kind="stable")
+        order = readings.keys.argsort(kind="stable")
         keys = readings.keys[order]
-        runs = [(self._codes.tag(int(keys[first])), end - first) for first, end in _runs(keys)]
+        runs = [(self._codes.tag(key), count) for key, count in Counter(keys.tolist()).items()]
         return pack_rows(runs, self.anchors, readings.rows[order])
 
     def watched(self, readings: TaggedRows) -> Watched:
@@ -264,5 +265,5 @@ def _records(packed: bytes, numbers: Integers) -> list[tuple[int, KafkaRecord]]:
 
 def _runs(numbers: Integers) -> list[tuple[int, int]]:
     """Return where runs of equal numbers begin and end."""
-    bounds = [0, *(np.flatnonzero(numbers[1:] != numbers[:-1]) + 1).tolist(), len(numbers)]
+    bounds = [0, *((numbers[1:] != numbers[:-1]).nonzero()[0] + 1).tolist(), len(numbers)]
     return list(pairwise(bounds)) if numbers.size else []

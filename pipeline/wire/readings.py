@@ -59,11 +59,12 @@ def pack_rows(runs: Iterable[tuple[str, int]], anchors: Sequence[str], rows: Row
         anchors: the names that the rows have the numbers of; those that no row has are left out.
         rows: of the type ``ROW``; its anchors are numbered anew, in place.
     """
+    column = rows["anchor"]
     is_used = np.zeros(len(anchors), bool)
-    is_used[rows["anchor"]] = True
-    rows["anchor"] = (np.cumsum(is_used) - 1)[rows["anchor"]]
+    is_used[column] = True
+    column[:] = (is_used.cumsum() - 1)[column]
     tags, lengths = zip(*runs, strict=True)
-    names = [anchors[number] for number in np.flatnonzero(is_used).tolist()]
+    names = [anchors[number] for number in is_used.nonzero()[0].tolist()]
     return Readings(tag=tags, length=lengths, anchor=names, rows=rows.tobytes()).SerializeToString()
 
 
