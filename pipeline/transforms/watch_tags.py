@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -98,7 +99,7 @@ class WatchTagsFn(MeteredFn):
             except Exception:
                 if self._strict:
                     raise
-                watch, events = self._one_by_one(lambda tag=tag: states.before(tag) or TagWatch(), readings)
+                watch, events = self._one_by_one(partial(states.before, tag), readings)
             if events:
                 yield from self._metrics.told(events)
             self._keep(states, tag, watch, anchors)
@@ -132,9 +133,9 @@ class WatchTagsFn(MeteredFn):
                 self._keep(states, tag, watch, anchors)
         states.commit(timer)
 
-    def _one_by_one(self, before: Callable[[], TagWatch], readings: Watched) -> tuple[TagWatch, list[Event]]:
+    def _one_by_one(self, before: Callable[[], TagWatch | None], readings: Watched) -> tuple[TagWatch, list[Event]]:
         """Take in those readings of a tag that give no error; return what is then known, and what is new."""
-        watch = before()
+        watch = before() or TagWatch()
         taken: list[Heard] = []
         told: list[Event] = []
         for one in readings.each():
@@ -143,7 +144,7 @@ class WatchTagsFn(MeteredFn):
             except Exception:  # noqa: BLE001  (strict, we would not be here)
                 _LOG.exception("a reading of tag %s could not be watched", one.tag)
                 self._metrics.internal_error()
-                watch = before()  # the reading failed half-way
+                watch = before() or TagWatch()  # the reading failed half-way
                 for other in taken:
                     watch.take(other, self._settings)
             else:
