@@ -22,7 +22,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from apache_beam.transforms.userstate import BagStateSpec
 from apache_beam.utils.timestamp import Timestamp
 
-from pipeline.transforms.tag_log import Chunk, ChunkCoder, packed_row, row_in, rows, size_of, state_in
+from pipeline.transforms.tag_log import Chunk, ChunkCoder, packed_row, rows, state_in
 
 TAG_GROUPS = 16
 """Groups over all tags: each costs a bundle its writes, and of few tasks none has much more of them than another."""
@@ -97,10 +97,9 @@ class Codec(NamedTuple, Generic[State]):
     from_bytes: Callable[[bytes], State | None]
 
 
-_Row = tuple[int, bytes, int]
-"""When a tag is next due, and where its state was written last: in which rows and where; in none if it never was."""
-
-_NOWHERE: tuple[None, bytes, int] = None, b"", 0
+_Row = tuple[int, bytes, int, int]
+"""When a tag is next due, and where its row was written last: in which chunk, from where to where; or nowhere."""
+_NOWHERE: tuple[None, bytes, int, int] = None, b"", 0, 0
 
 
 @dataclass(slots=True)
@@ -114,6 +113,8 @@ class _Index(Generic[State]):
     """A heap of when tags are due; what does not agree with the tag's row is void."""
     live: dict[str, State] = field(default_factory=dict)
     """States as they were written last, as objects; what changed last stands last."""
+    logged: int = 0
+    """Bytes of the chunks."""
     size: int = 0
     """Bytes of the rows that hold."""
 
@@ -121,18 +122,19 @@ class _Index(Generic[State]):
     def of(cls, chunks: list[Chunk]) -> _Index[State]:
         index = cls(chunks)
         for chunk in chunks:
-            for tag, due_us, at, has_state in rows(chunk.rows):
+            for tag, due_us, at, end, has_state in rows(chunk.rows):
                 if has_state:
-                    index.rows[tag] = due_us, chunk.rows, at
+                    index.rows[tag] = due_us, chunk.rows, at, end
                 else:
                     index.rows.pop(tag, None)
-        index.size = sum(size_of(chunk, at) for _, chunk, at in index.rows.values())
+        index.logged = sum(len(chunk.rows) for chunk in chunks)
+        index.size = sum(end - at for _, _, at, end in index.rows.values())
         index.line_up()
         return index
 
     def line_up(self) -> None:
         """Make the heap anew."""
-        self.queue = [(due_us, tag) for tag, (due_us, _, _) in self.rows.items()]
+        self.queue = [(due_us, tag) for tag, (due_us, *_) in self.rows.items()]
         heapq.heapify(self.queue)
 
     def weight(self) -> int:
@@ -161,15 +163,15 @@ class TagStates(Generic[State]):
 
     def before(self, tag: str) -> State | None:
         """Return a tag's state as it was written last, whatever has become of the object since."""
-        _, chunk, at = self._index.rows.get(tag, _NOWHERE)
+        _, chunk, at, _ = self._index.rows.get(tag, _NOWHERE)
         return self._codec.from_bytes(state_in(chunk, at)) if chunk else None
 
     def put(self, tag: str, due_us: int, state: State) -> None:
         """Set a tag's state and when it is next due."""
         index = self._index
-        before_us, chunk, at = index.rows.get(tag, _NOWHERE)
+        before_us, chunk, at, end = index.rows.get(tag, _NOWHERE)
         if before_us != due_us:
-            index.rows[tag] = due_us, chunk, at
+            index.rows[tag] = due_us, chunk, at, end
             heapq.heappush(index.queue, (due_us, tag))
         self._changed[tag] = state
 
@@ -180,9 +182,7 @@ class TagStates(Generic[State]):
         if row is None:
             return
         index.live.pop(tag, None)
-        _, chunk, at = row
-        if chunk:
-            index.size -= size_of(chunk, at)
+        index.size -= row[3] - row[2]
         self._changed[tag] = None
 
     def due(self, now_us: int) -> list[str]:
@@ -224,13 +224,13 @@ class TagStates(Generic[State]):
     def _write(self) -> None:
         written = {tag: self._written(tag, state) for tag, state in self._changed.items()}
         index = self._index
-        logged = sum(len(chunk.rows) for chunk in index.chunks) + sum(map(len, written.values()))
-        if logged > index.size * (1 + _SLACK) + _SLACK_BYTES:
+        if index.logged + sum(map(len, written.values())) > index.size * (1 + _SLACK) + _SLACK_BYTES:
             written = {
-                tag: written[tag] if tag in written else row_in(chunk, at) for tag, (_, chunk, at) in index.rows.items()
+                tag: written[tag] if tag in written else chunk[at:end]
+                for tag, (_, chunk, at, end) in index.rows.items()
             }
             self._bag.clear()
-            index.chunks = []
+            index.chunks, index.logged = [], 0
         if written:
             self._append(written)
         if len(index.queue) > 2 * len(index.rows) + _LIVE:
@@ -241,9 +241,9 @@ class TagStates(Generic[State]):
         index = self._index
         if state is None:
             return packed_row(tag, 0, b"")
-        due_us, chunk, at = index.rows[tag]
+        due_us, _, at, end = index.rows[tag]
         packed = packed_row(tag, due_us, self._codec.to_bytes(state))
-        index.size += len(packed) - (size_of(chunk, at) if chunk else 0)
+        index.size += len(packed) - (end - at)
         live = index.live
         live.pop(tag, None)
         live[tag] = state
@@ -253,16 +253,19 @@ class TagStates(Generic[State]):
 
     def _append(self, written: dict[str, bytes]) -> None:
         """Add rows to the log as one chunk."""
-        known, at = self._index.rows, 0
+        index = self._index
+        known, at = index.rows, 0
         data = b"".join(written.values())
         for tag, packed in written.items():
+            end = at + len(packed)
             row = known.get(tag)
             if row is not None:
-                known[tag] = row[0], data, at
-            at += len(packed)
+                known[tag] = row[0], data, at, end
+            at = end
         chunk = Chunk(data)
         self._bag.add(chunk)
-        self._index.chunks.append(chunk)
+        index.chunks.append(chunk)
+        index.logged += len(data)
 
 
 def _taken(chunks: list[Chunk]) -> _Index[State]:

@@ -56,14 +56,14 @@ def packed_row(tag: str, due_us: int, state: bytes) -> bytes:
     return _HEAD.pack(due_us, len(name), len(state)) + name + state
 
 
-def rows(chunk: bytes) -> Iterator[tuple[str, int, int, bool]]:
-    """Iterate over rows: tag, when it is due, where the row begins, and whether there is a state in it."""
+def rows(chunk: bytes) -> Iterator[tuple[str, int, int, int, bool]]:
+    """Iterate over rows: tag, when it is due, where the row begins and ends, and whether there is a state in it."""
     head, unpack, end = _HEAD.size, _HEAD.unpack_from, 0
     while end < len(chunk):
         at = end
         due_us, name, state = unpack(chunk, at)
         end = at + head + name + state
-        yield chunk[at + head : at + head + name].decode(), due_us, at, state > 0
+        yield chunk[at + head : at + head + name].decode(), due_us, at, end, state > 0
 
 
 def state_in(chunk: bytes, at: int) -> bytes:
@@ -71,14 +71,3 @@ def state_in(chunk: bytes, at: int) -> bytes:
     _, name, state = _HEAD.unpack_from(chunk, at)
     begin = at + _HEAD.size + name
     return chunk[begin : begin + state]
-
-
-def size_of(chunk: bytes, at: int) -> int:
-    """Return how long the row at a place is."""
-    _, name, state = _HEAD.unpack_from(chunk, at)
-    return int(_HEAD.size + name + state)
-
-
-def row_in(chunk: bytes, at: int) -> bytes:
-    """Return the row at a place."""
-    return chunk[at : at + size_of(chunk, at)]
