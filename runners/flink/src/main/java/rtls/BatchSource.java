@@ -1,17 +1,17 @@
 package rtls;
 
+import java.io.Closeable;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
-import org.apache.beam.runners.core.construction.SerializablePipelineOptions;
 import org.apache.beam.runners.flink.metrics.FlinkMetricContainer;
-import org.apache.beam.runners.flink.metrics.ReaderInvocationUtil;
 import org.apache.beam.runners.flink.translation.wrappers.streaming.io.UnboundedSourceWrapper;
 import org.apache.beam.sdk.io.UnboundedSource;
 import org.apache.beam.sdk.io.UnboundedSource.UnboundedReader;
 import org.apache.beam.sdk.io.kafka.KafkaCheckpointMark;
 import org.apache.beam.sdk.io.kafka.KafkaRecord;
+import org.apache.beam.sdk.metrics.MetricsEnvironment;
 import org.apache.beam.sdk.options.PipelineOptions;
 import org.apache.beam.sdk.transforms.windowing.GlobalWindow;
 import org.apache.beam.sdk.transforms.windowing.PaneInfo;
@@ -47,13 +47,12 @@ final class BatchSource extends RichParallelSourceFunction<WindowedValue<byte[]>
   private static final long LET_GO_NANOS = TimeUnit.MICROSECONDS.toNanos(50);
 
   /** How long is waited where there was no record. */
-  private static final long IDLE_NANOS = TimeUnit.MILLISECONDS.toNanos(1);
+  private static final long IDLE_NANOS = TimeUnit.MILLISECONDS.toNanos(2);
 
   /** How long is waited where there never will be one. */
   private static final long NOTHING_TO_READ_MILLIS = 100;
 
   private final String name;
-  private final SerializablePipelineOptions options;
   private final UnboundedSourceWrapper<KafkaRecord<byte[], byte[]>, KafkaCheckpointMark> beam;
 
   private volatile boolean running = true;
@@ -70,7 +69,6 @@ final class BatchSource extends RichParallelSourceFunction<WindowedValue<byte[]>
       int splits)
       throws Exception {
     this.name = name;
-    this.options = new SerializablePipelineOptions(options);
     beam = new UnboundedSourceWrapper<>(name, options, source, splits);
   }
 
@@ -82,27 +80,26 @@ final class BatchSource extends RichParallelSourceFunction<WindowedValue<byte[]>
       return;
     }
     emitWatermarks(context);
-    ReaderInvocationUtil<byte[], BatchReader> invoker =
-        new ReaderInvocationUtil<>(name, options.get(), new FlinkMetricContainer(getRuntimeContext()));
-    for (BatchReader reader : readers) {
-      synchronized (context.getCheckpointLock()) {
-        if (running && invoker.invokeStart(reader)) {
-          emit(reader, context);
-        }
-      }
-    }
-    while (running) {
-      boolean found = false;
-      for (BatchReader reader : readers) {
-        // What a reader has gone past is emitted before any checkpoint is taken.
-        synchronized (context.getCheckpointLock()) {
-          if (running && invoker.invokeAdvance(reader)) {
-            emit(reader, context);
-            found = true;
+    FlinkMetricContainer metrics = new FlinkMetricContainer(getRuntimeContext());
+    try (Closeable ignored = MetricsEnvironment.scopedMetricsContainer(metrics.getMetricsContainer(name))) {
+      boolean started = false;
+      while (running) {
+        boolean found = false;
+        for (BatchReader reader : readers) {
+          // What a reader has gone past is emitted before any checkpoint is taken.
+          synchronized (context.getCheckpointLock()) {
+            if (running && (started ? reader.advance() : reader.start())) {
+              emit(reader, context);
+              found = true;
+            }
           }
         }
+        started = true;
+        if (found) {
+          metrics.updateMetrics(name, List.of()); // takes long: not where nothing has changed
+        }
+        LockSupport.parkNanos(found ? LET_GO_NANOS : IDLE_NANOS);
       }
-      LockSupport.parkNanos(found ? LET_GO_NANOS : IDLE_NANOS);
     }
   }
 
