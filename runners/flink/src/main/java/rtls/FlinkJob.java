@@ -10,6 +10,7 @@ import org.apache.beam.runners.jobsubmission.PortablePipelineJarUtils;
 import org.apache.beam.sdk.io.FileSystems;
 import org.apache.beam.sdk.metrics.MetricsEnvironment;
 import org.apache.beam.sdk.options.PipelineOptionsFactory;
+import org.apache.beam.sdk.options.PortablePipelineOptions;
 import org.apache.beam.sdk.options.SdkHarnessOptions;
 import org.apache.beam.sdk.util.construction.PipelineOptionsTranslation;
 import org.apache.beam.sdk.util.construction.resources.PipelineResources;
@@ -18,7 +19,8 @@ import org.apache.beam.sdk.util.construction.resources.PipelineResources;
  * The entry class of the job's jar: runs the pipeline that the jar holds on the cluster that the jar is run on.
  *
  * <p>It does what Beam's FlinkPipelineRunner does in its main method (arguments it takes none), and beyond that has the
- * sources read by the batch, and gives some stages other bundles: see {@link BatchReads} and {@link StageBundles}.
+ * sources read by the batch, gives some stages other bundles, and each task a Python process: see {@link BatchReads},
+ * {@link StageBundles} and {@link StageWorkers}.
  */
 public final class FlinkJob {
   private FlinkJob() {}
@@ -32,6 +34,7 @@ public final class FlinkJob {
         PipelineOptionsTranslation.fromProto(PortablePipelineJarUtils.getPipelineOptionsFromClasspath(name))
             .as(FlinkPipelineOptions.class);
     SdkHarnessOptions.getConfiguredLoggerFromOptions(options.as(SdkHarnessOptions.class));
+    int processes = StageWorkers.takeOver(options.as(PortablePipelineOptions.class));
     JobInfo job =
         JobInfo.create(
             options.getJobName() + "_" + UUID.randomUUID(),
@@ -49,6 +52,7 @@ public final class FlinkJob {
     FlinkStreamingPortablePipelineTranslator.Executor executor =
         translator.translate(context, BatchReads.shortened(translator.prepareForTranslation(pipeline)));
     StageBundles.adjust(context.getExecutionEnvironment());
+    StageWorkers.deal(context.getExecutionEnvironment(), processes);
     executor.execute(options.getJobName());
   }
 }
