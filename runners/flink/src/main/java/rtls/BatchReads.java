@@ -9,7 +9,6 @@ import org.apache.beam.model.pipeline.v1.RunnerApi.Components;
 import org.apache.beam.model.pipeline.v1.RunnerApi.ExecutableStagePayload;
 import org.apache.beam.model.pipeline.v1.RunnerApi.FunctionSpec;
 import org.apache.beam.model.pipeline.v1.RunnerApi.PTransform;
-import org.apache.beam.model.pipeline.v1.RunnerApi.ParDoPayload;
 import org.apache.beam.model.pipeline.v1.RunnerApi.Pipeline;
 import org.apache.beam.model.pipeline.v1.RunnerApi.ReadPayload;
 import org.apache.beam.runners.flink.FlinkPipelineOptions;
@@ -20,7 +19,6 @@ import org.apache.beam.sdk.io.UnboundedSource;
 import org.apache.beam.sdk.io.kafka.KafkaCheckpointMark;
 import org.apache.beam.sdk.io.kafka.KafkaRecord;
 import org.apache.beam.sdk.util.construction.PTransformTranslation;
-import org.apache.beam.sdk.util.construction.ParDoTranslation;
 import org.apache.beam.sdk.util.construction.ReadTranslation;
 import org.apache.beam.sdk.util.construction.graph.ExecutableStage;
 import org.apache.beam.sdk.values.WindowedValue;
@@ -57,7 +55,7 @@ final class BatchReads {
         continue;
       }
       ExecutableStagePayload stage = ExecutableStagePayload.parseFrom(transform.getSpec().getPayload());
-      if (readOf.containsKey(stage.getInput()) && gathers(stage)) {
+      if (readOf.containsKey(stage.getInput()) && JavaStages.doFnOf(stage, RecordBatches.GatherFn.class) != null) {
         String read = readOf.remove(stage.getInput());
         components.removeTransforms(id);
         components.putTransforms(
@@ -72,20 +70,6 @@ final class BatchReads {
     Pipeline.Builder pipeline = fused.toBuilder().setComponents(components).clearRootTransformIds();
     fused.getRootTransformIdsList().stream().filter(id -> !dropped.contains(id)).forEach(pipeline::addRootTransformIds);
     return pipeline.build();
-  }
-
-  /** Returns whether a stage ends with {@link RecordBatches}. */
-  private static boolean gathers(ExecutableStagePayload stage) throws IOException {
-    for (String id : stage.getTransformsList()) {
-      PTransform transform = stage.getComponents().getTransformsOrThrow(id);
-      if (transform.getOutputsMap().containsValue(Iterables.getOnlyElement(stage.getOutputsList(), null))
-          && transform.getSpec().getUrn().equals(PTransformTranslation.PAR_DO_TRANSFORM_URN)) {
-        ParDoPayload payload = ParDoPayload.parseFrom(transform.getSpec().getPayload());
-        return payload.getDoFn().getUrn().equals(ParDoTranslation.CUSTOM_JAVA_DO_FN_URN)
-            && ParDoTranslation.getDoFn(payload) instanceof RecordBatches.GatherFn;
-      }
-    }
-    return false;
   }
 
   private static PTransform batchRead(PTransform read, String output) {

@@ -19,8 +19,8 @@ import org.apache.beam.sdk.util.construction.resources.PipelineResources;
  * The entry class of the job's jar: runs the pipeline that the jar holds on the cluster that the jar is run on.
  *
  * <p>It does what Beam's FlinkPipelineRunner does in its main method (arguments it takes none), and beyond that has the
- * sources read by the batch, gives some stages other bundles, and each task a Python process: see {@link BatchReads},
- * {@link StageBundles} and {@link StageWorkers}.
+ * sources read and the sinks written by the batch, gives some stages other bundles, and each task a Python process: see
+ * {@link BatchReads}, {@link BatchWrites}, {@link StageBundles} and {@link StageWorkers}.
  */
 public final class FlinkJob {
   private FlinkJob() {}
@@ -42,15 +42,18 @@ public final class FlinkJob {
             "", // a retrieval token is not used any more
             PipelineOptionsTranslation.toProto(options));
     FlinkStreamingPortablePipelineTranslator translator =
-        new FlinkStreamingPortablePipelineTranslator(Map.of(BatchReads.URN, BatchReads::translate));
+        new FlinkStreamingPortablePipelineTranslator(Map.of(
+                BatchReads.URN, BatchReads::translate,
+                BatchWrites.URN, BatchWrites::translate));
     FlinkStreamingPortablePipelineTranslator.StreamingTranslationContext context =
         translator.createTranslationContext(
             job,
             options,
             options.getFlinkConfDir(),
             PipelineResources.detectClassPathResourcesToStage(FlinkJob.class.getClassLoader(), options));
+    Pipeline fused = translator.prepareForTranslation(pipeline);
     FlinkStreamingPortablePipelineTranslator.Executor executor =
-        translator.translate(context, BatchReads.shortened(translator.prepareForTranslation(pipeline)));
+        translator.translate(context, BatchWrites.shortened(BatchReads.shortened(fused)));
     StageBundles.adjust(context.getExecutionEnvironment());
     StageWorkers.deal(context.getExecutionEnvironment(), processes);
     executor.execute(options.getJobName());

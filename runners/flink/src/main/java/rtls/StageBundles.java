@@ -3,7 +3,6 @@ package rtls;
 import java.lang.reflect.Field;
 import java.util.HashSet;
 import java.util.Set;
-import org.apache.beam.model.pipeline.v1.RunnerApi.ExecutableStagePayload;
 import org.apache.beam.runners.flink.translation.wrappers.streaming.DoFnOperator;
 import org.apache.beam.runners.flink.translation.wrappers.streaming.ExecutableStageDoFnOperator;
 import org.apache.flink.api.dag.Transformation;
@@ -17,9 +16,8 @@ import org.apache.flink.streaming.api.transformations.PhysicalTransformation;
  * How long readings gather for a stage, where that is not what Beam's one bundle time for all stages says.
  *
  * <p>What watches anchors, tags, zones and the map is off the way of a position, and tells of things that took seconds to
- * become true; with bundles as short as positions want them it took as much of the processor as the positions. The same
- * goes for the sinks of what it tells, and of rejections: each stage looks at the clock all the time, be there readings or
- * not.
+ * become true; with bundles as short as positions want them it took as much of the processor as the positions. Each stage
+ * looks at the clock all the time, be there readings or not.
  *
  * <p>What takes records as the source has gathered them has nothing to wait for. It gets a task of its own: in the
  * source's it would run in the source's thread, under the source's lock; and reading would stand still while Python decodes.
@@ -28,8 +26,8 @@ final class StageBundles {
   /** How long readings gather for a stage off the way of a position, in milliseconds. */
   private static final long OFF_THE_WAY_MILLIS = 200;
 
-  /** What is in the ids of the transforms where positions leave. */
-  private static final Set<String> POSITIONS_LEAVE = Set.of("WritePositions-", "WriteLocations-");
+  /** What the names of the sinks have in them where positions leave. */
+  private static final Set<String> POSITIONS_LEAVE = Set.of("WritePositions", "WriteLocations");
 
   private StageBundles() {}
 
@@ -64,15 +62,11 @@ final class StageBundles {
   }
 
   /** Returns where positions leave, and all that leads there. */
-  private static Set<Transformation<?>> onTheWay(StreamExecutionEnvironment environment)
-      throws ReflectiveOperationException {
-    Field payload = Private.field(ExecutableStageDoFnOperator.class, "payload");
+  private static Set<Transformation<?>> onTheWay(StreamExecutionEnvironment environment) {
     Set<Transformation<?>> onTheWay = new HashSet<>();
     for (Transformation<?> transformation : Graph.transformations(environment)) {
-      StreamOperator<?> operator = Graph.operatorOf(transformation);
-      if (operator instanceof ExecutableStageDoFnOperator
-          && ((ExecutableStagePayload) payload.get(operator))
-              .getTransformsList().stream().anyMatch(id -> POSITIONS_LEAVE.stream().anyMatch(id::contains))) {
+      if (Graph.operatorOf(transformation) instanceof KafkaSink
+          && POSITIONS_LEAVE.stream().anyMatch(transformation.getName()::contains)) {
         onTheWay.addAll(transformation.getTransitivePredecessors());
       }
     }
