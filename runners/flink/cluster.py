@@ -113,8 +113,8 @@ class FlinkCluster:
             "restart-strategy.type": "exponential-delay",
             "restart-strategy.exponential-delay.initial-backoff": "1 s",
             "restart-strategy.exponential-delay.max-backoff": "10 s",
-            # At low rates a buffer would wait for 100 ms to be sent.
-            "execution.buffer-timeout.interval": "5 ms",
+            # At low rates a buffer would wait for 100 ms to be sent; unless it is none, a thread wakes up in each task.
+            "execution.buffer-timeout.interval": "0 ms",
             # A TaskManager that is gone is given up after seconds, not after Flink's default of 50.
             "heartbeat.interval": "2000",
             "heartbeat.timeout": "10000",
