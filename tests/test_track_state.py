@@ -167,7 +167,9 @@ class Stage:
         self._fn.start_bundle()
         element = (tag_group(TAG), solved)
         outcomes: list[Any] = list(self._fn.process(element, self.bag, self.timer))
-        return [one for outcome in outcomes for one in ([outcome.value] if isinstance(outcome, TaggedOutput) else outcome)]
+        return [
+            one for outcome in outcomes for one in ([outcome.value] if isinstance(outcome, TaggedOutput) else outcome)
+        ]
 
     def fire(self, at_us: int) -> None:
         self._fn.forget(timer_at(at_us), self.bag, self.timer)
