@@ -5,6 +5,7 @@ import java.lang.reflect.Field;
 import org.apache.beam.sdk.io.Source;
 import org.apache.beam.sdk.io.UnboundedSource.UnboundedReader;
 import org.apache.beam.sdk.io.kafka.KafkaRecord;
+import org.checkerframework.checker.nullness.qual.Nullable;
 import org.joda.time.Duration;
 import org.joda.time.Instant;
 
@@ -25,6 +26,7 @@ final class BatchReader extends Source.Reader<byte[]> {
   private final Field patience;
   private final RecordColumns batch = new RecordColumns();
   private Instant earliest;
+  private long bytes;
 
   BatchReader(UnboundedReader<KafkaRecord<byte[], byte[]>> records) throws ReflectiveOperationException {
     this.records = records;
@@ -46,14 +48,20 @@ final class BatchReader extends Source.Reader<byte[]> {
   private boolean gather(boolean found) throws IOException {
     batch.clear();
     earliest = null;
+    bytes = 0;
     while (found) {
       KafkaRecord<byte[], byte[]> record = records.getCurrent();
       batch.add(record.getPartition(), record.getOffset(), record.getTimestamp(), record.getKV().getValue());
+      bytes += length(record.getKV().getKey()) + length(record.getKV().getValue());
       Instant at = records.getCurrentTimestamp();
       earliest = earliest == null || at.isBefore(earliest) ? at : earliest;
       found = batch.size() < MOST && batch.valueBytes() < MOST_BYTES && hasNext();
     }
     return batch.size() > 0;
+  }
+
+  private static int length(byte @Nullable [] part) {
+    return part == null ? 0 : part.length;
   }
 
   private boolean hasNext() throws IOException {
@@ -75,6 +83,21 @@ final class BatchReader extends Source.Reader<byte[]> {
   @Override
   public Instant getCurrentTimestamp() {
     return earliest;
+  }
+
+  /** Returns how many records the batch has; 0 where none were at hand. */
+  int size() {
+    return batch.size();
+  }
+
+  /** Returns how many bytes the batch's keys and values have. */
+  long bytes() {
+    return bytes;
+  }
+
+  /** Returns how many bytes are still to be read, by and large; negative where that is not known. */
+  long backlogBytes() {
+    return records.getSplitBacklogBytes();
   }
 
   /** A batch is of no source that Beam knows. */
