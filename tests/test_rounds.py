@@ -445,3 +445,20 @@ def test_timers_may_fire_at_once_late_or_never(
         with_timers.extend(rounds.add(one, settings))
     with_timers.extend(settle(rounds, settings, us(1000)))
     assert with_timers == play(readings, settings, until_s=1000)
+
+
+@given(streams, st.sampled_from([ROUND, THREE]))
+def test_what_is_due_is_settled_at_its_time_and_not_before(
+    stream: list[tuple[str, int, int, int, bool, bool]], settings: GroupingSettings
+) -> None:
+    rounds = Rounds()
+    for one in as_readings(stream):
+        rounds.add(one, settings)
+        before = dataclasses.replace(rounds)
+        due_us = rounds.due_us(settings)
+        assert rounds.advance(due_us - 1, settings) == []
+        assert rounds == before
+        if rounds.open:
+            copied = dataclasses.replace(rounds, open=dict(rounds.open), carried=set(rounds.carried))
+            copied.advance(due_us, settings)
+            assert copied != before
