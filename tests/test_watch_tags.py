@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 import apache_beam as beam
@@ -65,6 +65,10 @@ def anchors() -> KnownAnchors:
     return known
 
 
+def packed(readings: Sequence[Reading]) -> bytes:
+    return state.pack_readings(Watched.of(readings), range(len(readings)))
+
+
 def test_golden_bytes() -> None:
     watch = sample()
     assert watch.away_us
@@ -84,9 +88,9 @@ def test_golden_bytes_of_what_flows_in() -> None:
     readings[1] = readings[1]._replace(detached=True, battery_low=True)
     readings[2] = readings[2]._replace(battery_low=True)
     change = AnchorChange("A", heard=True, at_us=7)
-    packed = state.pack_readings(Watched.of(readings)) + state.pack_changes([change])
-    assert packed.hex() == GOLDEN_INPUT
-    found, changes = state.unpack(packed)
+    flowing = packed(readings) + state.pack_changes([change])
+    assert flowing.hex() == GOLDEN_INPUT
+    found, changes = state.unpack(flowing)
     assert [(tag, list(of_tag.each())) for tag, of_tag in found] == [
         ("T", list(Watched.of([readings[0], readings[2]]).each())),
         ("U", list(Watched.of([readings[1]]).each())),
@@ -128,7 +132,7 @@ class Stage:
         self._fn = WatchTagsFn(SETTINGS, strict=strict)
 
     def take(self, *readings: Reading) -> list[str]:
-        return self._process(state.pack_readings(Watched.of(readings)))
+        return self._process(packed(readings))
 
     def change(self, *changes: AnchorChange) -> list[str]:
         return self._process(state.pack_changes(changes))
@@ -225,9 +229,7 @@ def test_an_unexpected_error_in_a_timer_costs_the_tags_state_and_no_more(monkeyp
 def stream(readings: Iterable[Reading], sightings: Iterable[Sighting], until_s: float) -> beam_stream.TestStream:
     """Return tagged readings and sightings by time, the watermark following them second by second."""
     coder = beam.coders.registry.get_coder(tuple[int, bytes])
-    waiting: list[tuple[int, str, bytes]] = [
-        (one.kafka_time_us, "readings", state.pack_readings(Watched.of([one]))) for one in readings
-    ]
+    waiting: list[tuple[int, str, bytes]] = [(one.kafka_time_us, "readings", packed([one])) for one in readings]
     waiting += [(one.kafka_time_us, "sightings", pack_sightings([one])) for one in sightings]
     waiting.sort()
     steps = beam_stream.TestStream(coder=coder)

@@ -155,7 +155,7 @@ class DecodeFn(SiteFn):
         if tags is None:
             return self._decoder.pack(found), None
         watched = self._decoder.watched(found)
-        return self._decoder.pack(found), pack_readings(watched.at(tag_thinning.needed(watched, tags)))
+        return self._decoder.pack(found), pack_readings(watched, tag_thinning.needed(watched, tags))
 
     def _heard(self, found: Heard, settings: AnchorWatchSettings) -> Iterator[Sighting]:
         anchor, kafka_time_us, stamped_us = found

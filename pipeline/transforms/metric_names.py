@@ -2,7 +2,8 @@
 
 A counter is called ``stage.what``, a quantity is counted in buckets (see :class:`Quantity`). What the names say:
 
-    in, out                   elements that came into a stage, and that left it towards positions (or events)
+    in, out                   elements that came into a stage, and that left it towards positions (or events); the
+                              watches of anchors and tags are given only what counts for them
     rejected.REASON           readings (or records) rejected by the stage
     no_fix.REASON             groups passed on without a fix
     event.KIND                events told

@@ -101,13 +101,14 @@ def anchors_from_bytes(data: bytes) -> KnownAnchors:
     return KnownAnchors(silences)
 
 
-def pack_readings(readings: Watched) -> bytes:
-    """Return readings of a tag group as what flows into the tag watch."""
+def pack_readings(readings: Watched, numbers: Iterable[int]) -> bytes:
+    """Return those readings of a tag group that have the numbers as what flows into the tag watch."""
+    tags = readings.tag
     of_tags: dict[str, list[int]] = {}
-    for number, tag in enumerate(readings.tag):
-        of_tags.setdefault(tag, []).append(number)
+    for number in numbers:
+        of_tags.setdefault(tags[number], []).append(number)
     _, anchor, measured_at_us, kafka_time_us, detached, low = readings.at(
-        [number for numbers in of_tags.values() for number in numbers]
+        [number for of_tag in of_tags.values() for number in of_tag]
     )
     anchors = {name: number for number, name in enumerate(dict.fromkeys(anchor))}
     count = len(anchor)
