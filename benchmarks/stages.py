@@ -98,8 +98,8 @@ class Stages:
         positions = self._timed(
             "track",
             self._track,
-            [(tag_group(of_group[0].tag), of_group) for of_group in solved],
-            lambda one: self._track.process(one, self._tracks[one[0]], timer),
+            solved,
+            lambda some: [self._track.take(some, self._tracks[tag_group(some[0].tag)], timer)],
         )
         encoded = self._timed("encode", self._encode, positions, self._encode.process)
         return sum(len(unpack_produced(some)) for some in encoded)

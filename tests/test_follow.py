@@ -57,11 +57,11 @@ class Stage:
 
     def fire_due(self, at_us: int) -> list[Position | Rejected]:
         self._fn.start_bundle()
-        return untagged(self._fn.due(self._key, timer_at(at_us), *self._state))
+        return untagged(self._fn.due(timer_at(at_us), *self._state))
 
     def fire_forget(self, at_us: int) -> list[Position | Rejected]:
         self._fn.start_bundle()
-        return untagged(self._fn.forget(self._key, timer_at(at_us), *self._state))
+        return untagged(self._fn.forget(timer_at(at_us), *self._state))
 
     @property
     def is_tracked(self) -> bool:
@@ -174,7 +174,7 @@ def stumble(*_: object, **__: object) -> Any:
 
 @pytest.mark.parametrize(
     ("whose", "what"),
-    [(Rounds, "add"), (Solver, "solve_all"), (Tracker, "take")],
+    [(Rounds, "add"), (Solver, "solve_all"), (Tracker, "take_all")],
     ids=["group", "solve", "track"],
 )
 def test_an_unexpected_error_in_any_part_costs_readings_and_no_more(

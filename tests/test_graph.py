@@ -6,7 +6,7 @@ import math
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from apache_beam.portability.common_urns import primitives
 
 from pipeline.graph import build
 from pipeline.live_site import LiveSite
-from pipeline.model import Group, KafkaRecord, Position, Reading, Solved
+from pipeline.model import Group, KafkaRecord, Position, Reading, Rejected, Solved
 from pipeline.positioning import rounds
 from pipeline.positioning.rounds import GroupingMode, GroupingSettings
 from pipeline.positioning.solve import solve, solve_known
@@ -28,20 +28,18 @@ from pipeline.positioning.trilateration import SolverSettings
 from pipeline.replay.engine import batch
 from pipeline.settings import GraphSettings
 from pipeline.site import Anchor, Site, SiteFile
-from pipeline.transforms.encode import EncodePositions, EncodeRejected
 from pipeline.transforms.follow import FollowFn
 from pipeline.transforms.group import GroupFn
 from pipeline.transforms.metric_names import NAMESPACE, all_names
-from pipeline.transforms.outputs import POSITIONS, REJECTED, sort_out
-from pipeline.transforms.tag_groups import tag_group
 from pipeline.transforms.track import Memory, TrackFn
 from pipeline.transforms.watch_anchors import WatchAnchorsFn
 from pipeline.transforms.watch_map import WatchMapFn
 from pipeline.transforms.watch_tags import WatchTagsFn
 from pipeline.transforms.watch_zones import WatchZonesFn
 from pipeline.wire.decode import decode
-from tests.beam_engines import BUNDLE_BASED, FN_API, Check, ends, engine, nothing, run_graph, stream
+from tests.beam_engines import BUNDLE_BASED, FN_API, ends, engine, nothing, run_graph, stream
 from tests.readings import DEMO, record, us
+from tests.test_tag_groups import ListBag, OneTimer
 
 ROOT = Path(__file__).parent.parent
 Values = list[dict[str, Any]]
@@ -507,18 +505,14 @@ def test_a_group_measured_before_the_tracks_time(ago_s: float, *, is_late: bool)
 NEWER = Site("hall", {**HALL.anchors, "NEW": Anchor("NEW", 3.0, 4.0)}, version="newer")
 
 
-def tracked_by(site: Site, groups: Sequence[Solved]) -> tuple[Kept, Kept]:
+def tracked_by(site: Site, groups: Sequence[Solved]) -> tuple[list[Position], list[Rejected]]:
     """Return positions and rejections of the tracking stage, on a site map of its own."""
-    positions, refused = Kept(), Kept()
-    pipeline = engine(FN_API)
     tracking = TrackFn(lambda: site, TrackSettings(), Memory(60_000_000, 0, is_cleared=False), strict=False)
-    batches = pipeline | beam.Create([(tag_group("T"), groups)], reshuffle=False).with_output_types(tuple[int, Any])
-    placed = sort_out(batches, "Track", tracking, POSITIONS, list[Position])
-    encoded_positions = placed[POSITIONS] | EncodePositions()
-    _ = encoded_positions[POSITIONS] | "Positions" >> Check(positions.keep)
-    _ = placed[REJECTED] | "Rejections" >> EncodeRejected("t") | "Rejected" >> Check(refused.keep)
-    pipeline.run().wait_until_finish()
-    return positions, refused
+    tracking.setup()
+    tracking.start_bundle()
+    outcomes = tracking.take(groups, ListBag(), OneTimer())
+    positions = [outcome for outcome in outcomes if isinstance(outcome, Position)]
+    return positions, [outcome for outcome in outcomes if isinstance(outcome, Rejected)]
 
 
 def solved_with_one_of_a_newer_map() -> list[Solved]:
@@ -530,11 +524,11 @@ def solved_with_one_of_a_newer_map() -> list[Solved]:
 
 def test_an_anchor_that_is_not_on_the_trackers_map_yet_costs_its_reading_and_no_more() -> None:
     positions, refused = tracked_by(HALL, solved_with_one_of_a_newer_map())
-    assert [(value["reason"], value["anchorid"]) for value in refused.values] == [("unknown_anchor", "NEW")]
-    assert len(positions.values) == 6
-    for value in positions.values:
-        assert "NEW" not in value["anchors"]
-        assert math.dist((value["x"], value["y"]), PLACE) < 0.05
+    assert [(one.reason, one.anchor) for one in refused] == [("unknown_anchor", "NEW")]
+    assert len(positions) == 6
+    for position in positions:
+        assert "NEW" not in {reading.anchor for reading in position.readings}
+        assert math.dist((position.x_m, position.y_m), PLACE) < 0.05
 
 
 def test_an_anchor_that_is_not_on_the_solvers_map_yet_costs_its_reading_and_no_more() -> None:
@@ -555,19 +549,19 @@ def test_an_unexpected_error_in_the_tracker_costs_the_group_and_leaves_the_track
 ) -> None:
     solved = solved_with_one_of_a_newer_map()
     calm, _ = tracked_by(NEWER, [*solved[:3], *solved[4:]])
-    take = Tracker.take
+    take_all = Tracker.take_all
 
-    def stumble(tracker: Tracker, track: Track | None, group: Solved) -> object:
-        outcome = take(tracker, track, group)
-        if any(reading.anchor == "NEW" for reading in group.readings):
+    def stumble(tracker: Tracker, tracks: Mapping[str, Track | None], groups: Mapping[str, Sequence[Solved]]) -> object:
+        found = take_all(tracker, tracks, groups)
+        if any(one.anchor == "NEW" for of_tag in groups.values() for each in of_tag for one in each.readings):
             raise ZeroDivisionError("stumbled")
-        return outcome
+        return found
 
-    monkeypatch.setattr(Tracker, "take", stumble)
+    monkeypatch.setattr(Tracker, "take_all", stumble)
     stumbling, refused = tracked_by(NEWER, solved)
-    assert Counter((value["reason"], value["stage"]) for value in refused.values) == {("internal_error", "track"): 5}
-    assert stumbling.by_fix_id() == calm.by_fix_id()
-    assert len(calm.values) == 5
+    assert Counter((one.reason, one.stage) for one in refused) == {("internal_error", "track"): 5}
+    assert stumbling == calm
+    assert len(calm) == 5
 
 
 @pytest.mark.parametrize("settings", [UNTRACKED, TRACKED], ids=["untracked", "tracked"])

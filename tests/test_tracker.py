@@ -14,13 +14,16 @@ from hypothesis import strategies as st
 from pipeline.model import Group, Position, Reading, Reason, Rejected, Solved, Stage
 from pipeline.positioning import track_motion as motion
 from pipeline.positioning.solve import solve
-from pipeline.positioning.track import MAX_BIASES, Track
+from pipeline.positioning.track import Track
+from pipeline.positioning.track_groups import track_time_us
+from pipeline.positioning.track_numbers import MAX_BIASES
 from pipeline.positioning.track_settings import TrackSettings
-from pipeline.positioning.tracker import Outcome, Tracker, track_time_us
+from pipeline.positioning.tracker import Outcome, Tracker
 from pipeline.positioning.trilateration import SolverSettings
 from pipeline.site import Anchor, Site
 from pipeline.transforms import track_state
 from tests.readings import reading, us
+from tests.tracks import cov_of, mean_of
 
 Place = tuple[float, float]
 HEIGHT_M = 1.2
@@ -237,8 +240,8 @@ def test_nothing_makes_a_track_run_away(blinks: list[tuple[float, set[int], floa
         readings = [reading(f"A{index}", at_s + 0.0001, distance_m=distance_m) for index in sorted(anchors)]
         track, outcome = tracker.take(track, solve(Group("T", readings), HALL, SolverSettings()))
         assert track is not None
-        assert np.isfinite(track.state.mean).all()
-        assert (np.linalg.eigvalsh(track.state.cov) > -1e-6 * np.abs(track.state.cov).max()).all()
+        assert np.isfinite(mean_of(track)).all()
+        assert (np.linalg.eigvalsh(cov_of(track)) > -1e-6 * np.abs(cov_of(track)).max()).all()
         if isinstance(outcome, Position):
             assert outcome.readings == readings
         else:
@@ -310,7 +313,7 @@ def test_a_group_from_long_ago_is_late() -> None:
     [(1.25, 9.0, 1.25), (1.25, 1.0, 1.0), (1.0, 1.75, 1.75), (1.0, 0.5, 0.5), (1.0, -7.0, -7.0), (1.0, 50.0, 1.0)],
 )
 def test_a_time_in_whole_seconds_is_completed_by_kafkas(measured_s: float, kafka_s: float, taken_s: float) -> None:
-    assert track_time_us(reading("A0", measured_s, kafka_s=kafka_s)) == us(taken_s)
+    assert track_time_us(us(measured_s), us(kafka_s)) == us(taken_s)
 
 
 # biases
@@ -339,7 +342,7 @@ def test_biases_are_learnt_where_the_geometry_shows_them() -> None:
         assert blink.fix is not None
         fix_errors_m.append(math.dist((blink.fix.x_m, blink.fix.y_m), place))
     assert track is not None
-    learnt_m = track.state.mean[motion.OFFSET] + track.state.mean[motion.BIASES :]
+    learnt_m = mean_of(track)[motion.OFFSET] + mean_of(track)[motion.BIASES :]
     assert learnt_m == pytest.approx([biases_m[name] for name in track.anchors], abs=0.06)
     assert np.mean(errors_m[300:]) < 0.6 * np.mean(fix_errors_m[300:])
 
@@ -353,7 +356,7 @@ def test_an_offset_is_not_believed_where_the_geometry_hides_it() -> None:
         noise = {name: 0.3 + 0.02 * random.standard_normal() for name in site.anchors}
         track, _ = tracker.take(track, group((30.0, 4.0 + 0.2 * at_s), at_s, site=site, errors_m=noise))
     assert track is not None
-    offset_sigma_m = math.sqrt(track.state.cov[motion.OFFSET, motion.OFFSET])
+    offset_sigma_m = math.sqrt(cov_of(track)[motion.OFFSET, motion.OFFSET])
     assert offset_sigma_m > 0.8 * TrackSettings().offset_sigma_m
 
 
@@ -509,7 +512,7 @@ def test_a_changed_tag_height_is_taken_up_and_the_biases_are_kept() -> None:
     assert position(outcome).z_m == 0.3
     assert error_m(outcome, (8.0, 6.0)) < 0.05
     assert track is not None
-    assert track.state.mean[motion.OFFSET] == pytest.approx(0.2, abs=0.05)
+    assert mean_of(track)[motion.OFFSET] == pytest.approx(0.2, abs=0.05)
 
 
 def test_an_anchor_of_which_little_is_known_is_trusted_little() -> None:

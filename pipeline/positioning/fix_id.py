@@ -10,6 +10,7 @@ from pipeline.model import Reading
 
 _MEASURED = struct.Struct(">IIqf")
 """How long the names of tag and anchor are that follow, when was measured, and the distance in the bits of the wire."""
+_EMPTY = hashlib.blake2b(digest_size=12)
 
 
 def fix_id(readings: Sequence[Reading]) -> str:
@@ -21,4 +22,6 @@ def fix_id(readings: Sequence[Reading]) -> str:
     for reading in sorted(readings):  # by tag, anchor, distance and time; what comes after them does not enter
         tag, anchor, distance_m, measured_at_us = reading[:4]
         parts += (_MEASURED.pack(len(tag), len(anchor), measured_at_us, distance_m), (tag + anchor).encode())
-    return hashlib.blake2b(b"".join(parts), digest_size=12).hexdigest()
+    digest = _EMPTY.copy()
+    digest.update(b"".join(parts))
+    return digest.hexdigest()

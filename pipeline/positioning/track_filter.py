@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
-from pipeline.positioning.compiled import compiled
+from pipeline.positioning.compiled import compiled_in_place
 from pipeline.positioning.track_motion import (
     DOUBTS,
     EVIDENCE,
     IS_STILL,
     OFFSET,
+    REST,
     SINCE,
     STOP_XX,
     STOP_XY,
@@ -34,7 +33,6 @@ from pipeline.positioning.track_motion import (
     X,
     Y,
     assign,
-    copy,
     forget,
     limit_speed,
     loosen,
@@ -43,7 +41,7 @@ from pipeline.positioning.track_motion import (
     stand,
     stop,
 )
-from pipeline.positioning.track_ranges import Evidence, Ranges, residual, take
+from pipeline.positioning.track_ranges import Ranges, Room, keep, likelihood, residual, squares_of_used, take
 
 _TRUST = 0.4
 """Share of its weight under which a group speaks against the track."""
@@ -54,8 +52,10 @@ _GROUPS = 2.0
 _RADIUS_SIGMAS = 2.0
 
 
-@compiled
-def advance(state: State, ranges: Ranges, elapsed_s: float, conviction: float, model: Model) -> tuple[float, float]:
+@compiled_in_place
+def advance(  # noqa: PLR0917  (compiled: nothing is left out)
+    state: State, ranges: Ranges, elapsed_s: float, conviction: float, model: Model, room: Room
+) -> tuple[float, float]:
     """Take one group in.
 
     Args:
@@ -65,76 +65,86 @@ def advance(state: State, ranges: Ranges, elapsed_s: float, conviction: float, m
         conviction: how well the ranges agree with each other, from 0 to 1. With 1 they speak against a track at once;
             with less, others have to say the same.
         model: what is believed.
+        room: for what is found on the way.
 
     Returns:
         The sum of the normalised innovations squared, and the RMS (m) of what the new state leaves of the ranges, both
         over the ranges that were not refused.
     """
     if state.rest[IS_STILL] == 0.0:
-        found = follow(state, ranges, elapsed_s, conviction, model)
+        follow(state, ranges, elapsed_s, conviction, model, room)
+        squares = squares_of_used(ranges, model, room)
         limit_speed(state, model)
         watch_rest(state, elapsed_s, model)
     else:
-        found = hold(state, ranges, elapsed_s, conviction, model)
+        squares = hold(state, ranges, elapsed_s, conviction, model, room)
     settle(state)
-    return found.squares, residual(state.mean, ranges, model)
+    return squares, residual(state.mean, ranges, model, room)
 
 
-@compiled
-def follow(state: State, ranges: Ranges, elapsed_s: float, conviction: float, model: Model) -> Evidence:
+@compiled_in_place
+def follow(state: State, ranges: Ranges, elapsed_s: float, conviction: float, model: Model, room: Room) -> None:  # noqa: PLR0917
     """Take in a group of a tag that moves."""
     forget(state, elapsed_s, ranges.bias_sigmas_m, model)
     move(state, elapsed_s, model)
-    before, weights = copy(state), ranges.weights.copy()
-    found = take(state, ranges, model, state.mean.size)
-    count = ranges.ranges_m.size
+    before, count = State(room.mean, room.cov, state.rest, state.size), ranges.size
+    assign(before, state)
+    keep(room.weights, ranges.weights, count)
+    take(state, ranges, model, state.size, room)
     if count < _LEAST:
-        return found
-    if np.sum(ranges.weights) > _TRUST * count:
+        return
+    trust = 0.0
+    for index in range(count):
+        trust += ranges.weights[index]
+    if trust > _TRUST * count:
         state.rest[DOUBTS] = 0.0
-        return found
+        return
     state.rest[DOUBTS] += 1.0
     if state.rest[DOUBTS] < _GROUPS and conviction < 1.0:
-        return found
+        return
     assign(state, before)
-    ranges.weights[:] = weights
+    keep(ranges.weights, room.weights, count)
     loosen(state, model.turn_m + model.turn_speed_m_s * elapsed_s, model.turn_speed_m_s)
-    return take(state, ranges, model, state.mean.size)
+    take(state, ranges, model, state.size, room)
 
 
-@compiled
-def hold(state: State, ranges: Ranges, elapsed_s: float, conviction: float, model: Model) -> Evidence:
-    """Take in a group of a tag that stood still, and see whether it still does.
+@compiled_in_place
+def hold(state: State, ranges: Ranges, elapsed_s: float, conviction: float, model: Model, room: Room) -> float:  # noqa: PLR0917
+    """Take in a group of a tag that stood still, and see whether it still does; return as :func:`squares_of_used`.
 
     A tag at rest meets the same errors again and again: of offset and biases it learns nothing.
     """
-    moving = copy(state)
-    weights = ranges.weights.copy()
+    moving, count = State(room.mean, room.cov, state.rest, state.size), ranges.size
+    assign(moving, state)
+    keep(room.weights, ranges.weights, count)
     loosen(moving, model.still_radius_m, model.start_speed_m_s)
     forget(moving, elapsed_s, ranges.bias_sigmas_m, model)
     move(moving, elapsed_s, model)
-    moving_found = take(moving, ranges, model, moving.mean.size)
-    moving_weights = ranges.weights.copy()
+    take(moving, ranges, model, moving.size, room)
+    moving_likelihood = likelihood(ranges, model, room)
+    moving_squares = squares_of_used(ranges, model, room)
+    for index in range(count):
+        room.weights[index], ranges.weights[index] = ranges.weights[index], room.weights[index]
 
-    ranges.weights[:] = weights
     forget(state, elapsed_s, ranges.bias_sigmas_m, model)
     stand(state, elapsed_s, model)
-    found = take(state, ranges, model, OFFSET)
+    take(state, ranges, model, min(OFFSET, state.size), room)  # for a constant all would be compiled once more
 
-    evidence = moving_found.likelihood - found.likelihood
+    evidence = moving_likelihood - likelihood(ranges, model, room)
     if conviction < 1.0:
         evidence = min(evidence, conviction * model.moving_evidence)
     state.rest[EVIDENCE] = max(0.0, state.rest[EVIDENCE] + evidence)
     if state.rest[EVIDENCE] <= model.moving_evidence:
-        return found
+        return squares_of_used(ranges, model, room)
     assign(state, moving)
-    ranges.weights[:] = moving_weights
+    keep(ranges.weights, room.weights, count)
     limit_speed(state, model)
-    state.rest[:] = 0.0
-    return moving_found
+    for number in range(REST):
+        state.rest[number] = 0.0
+    return moving_squares
 
 
-@compiled
+@compiled_in_place
 def watch_rest(state: State, elapsed_s: float, model: Model) -> None:
     """See whether a tag has come to rest: whether it has stayed where it was for ``still_after_s``."""
     mean, cov, rest = state.mean, state.cov, state.rest

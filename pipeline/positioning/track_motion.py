@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.positioning.compiled import compiled
+from pipeline.positioning.compiled import compiled_in_place
 
 X, Y, Z, VX, VY, OFFSET, BIASES = range(7)
 
@@ -62,51 +62,58 @@ class State(NamedTuple):
     """The filter of one tag, changed in place.
 
     Attributes:
-        mean: the state (m).
-        cov: its covariance (m, m).
+        mean: the state (m), in the first ``size`` numbers.
+        cov: its covariance (m, m), likewise; symmetric to the bit.
         rest: of the tag's standing still (``REST``): whether it does, and the evidence (log-likelihood ratio) that it
             has started; while it moves, a place, the variance of that, and for how long (s) the tag has not left it.
             Then how many groups in a row most ranges of which spoke against the track; and the covariance of the place
             when the tag came to rest.
+        size: how many numbers the state has.
     """
 
     mean: Floats
     cov: Floats
     rest: Floats
+    size: int
 
 
-@compiled
-def copy(state: State) -> State:
-    """Return a state that changes on its own."""
-    return State(state.mean.copy(), state.cov.copy(), state.rest.copy())
-
-
-@compiled
+@compiled_in_place
 def assign(state: State, other: State) -> None:
-    """Make the place and all else but ``rest`` that of another state."""
-    state.mean[:] = other.mean
-    state.cov[:] = other.cov
+    """Make the place and all else but ``rest`` that of another state of the same size."""
+    for row in range(state.size):
+        state.mean[row] = other.mean[row]
+        for column in range(state.size):
+            state.cov[row, column] = other.cov[row, column]
 
 
-@compiled
+@compiled_in_place
 def decay(state: State, index: int, kept: float, sigma_m: float) -> None:
     """Let one Gauss-Markov number, of stationary deviation ``sigma_m``, keep the fraction ``kept`` of what it was."""
     state.mean[index] *= kept
-    state.cov[index, :] *= kept
-    state.cov[:, index] *= kept
+    scale(state, index, kept)
     state.cov[index, index] += sigma_m * sigma_m * (1.0 - kept * kept)
 
 
-@compiled
+@compiled_in_place
+def scale(state: State, index: int, factor: float) -> None:
+    """Multiply row and column of the covariance."""
+    cov = state.cov
+    for column in range(state.size):
+        cov[index, column] *= factor
+    for row in range(state.size):
+        cov[row, index] *= factor
+
+
+@compiled_in_place
 def forget(state: State, elapsed_s: float, bias_sigmas_m: Floats, model: Model) -> None:
     """Let offset and biases fade towards what is believed of them without any range."""
     decay(state, OFFSET, math.exp(-elapsed_s / model.offset_memory_s), model.offset_sigma_m)
     kept = math.exp(-elapsed_s / model.bias_memory_s)
-    for index in range(BIASES, state.mean.size):
+    for index in range(BIASES, state.size):
         decay(state, index, kept, bias_sigmas_m[index - BIASES])
 
 
-@compiled
+@compiled_in_place
 def move(state: State, elapsed_s: float, model: Model) -> None:
     """Move a tag on: *p += f v, v *= e* with *e = exp(-t / memory)*, *f = memory (1 - e)*, plus the noise of both.
 
@@ -120,10 +127,11 @@ def move(state: State, elapsed_s: float, model: Model) -> None:
         place, velocity = X + axis, VX + axis
         mean[place] += reach_s * mean[velocity]
         mean[velocity] *= kept
-        cov[place, :] += reach_s * cov[velocity, :]
-        cov[:, place] += reach_s * cov[:, velocity]
-        cov[velocity, :] *= kept
-        cov[:, velocity] *= kept
+        for column in range(state.size):
+            cov[place, column] += reach_s * cov[velocity, column]
+        for row in range(state.size):
+            cov[row, place] += reach_s * cov[row, velocity]
+        scale(state, velocity, kept)
         cov[velocity, velocity] += power
         cov[place, velocity] += power * reach_s / 2.0
         cov[velocity, place] += power * reach_s / 2.0
@@ -132,23 +140,24 @@ def move(state: State, elapsed_s: float, model: Model) -> None:
         cov[Z, Z] += model.height_psd * elapsed_s
 
 
-@compiled
+@compiled_in_place
 def stand(state: State, elapsed_s: float, model: Model) -> None:
     """Leave a tag where it is."""
     for axis in range(2):
         state.cov[X + axis, X + axis] += model.still_psd * elapsed_s
 
 
-@compiled
+@compiled_in_place
 def stop(state: State) -> None:
     """Make the velocity zero, for certain."""
     for velocity in (VX, VY):
         state.mean[velocity] = 0.0
-        state.cov[velocity, :] = 0.0
-        state.cov[:, velocity] = 0.0
+        for index in range(state.size):
+            state.cov[velocity, index] = 0.0
+            state.cov[index, velocity] = 0.0
 
 
-@compiled
+@compiled_in_place
 def loosen(state: State, place_m: float, speed_m_s: float) -> None:
     """Admit that place and velocity may be so much further off (standard deviations)."""
     for axis in range(2):
@@ -156,7 +165,7 @@ def loosen(state: State, place_m: float, speed_m_s: float) -> None:
         state.cov[VX + axis, VX + axis] += speed_m_s * speed_m_s
 
 
-@compiled
+@compiled_in_place
 def limit_speed(state: State, model: Model) -> None:
     """Hold the speed to the site's limit."""
     speed_m_s = math.hypot(state.mean[VX], state.mean[VY])
@@ -165,13 +174,12 @@ def limit_speed(state: State, model: Model) -> None:
         state.mean[VY] *= model.speed_limit_m_s / speed_m_s
 
 
-@compiled
+@compiled_in_place
 def settle(state: State) -> None:
-    """Round all but place and ``rest`` to 32 bits, as a track is kept, and make the covariance symmetric again."""
+    """Round all but place and ``rest`` to 32 bits, as a track is kept."""
     mean, cov = state.mean, state.cov
-    for row in range(mean.size):
+    for row in range(state.size):
         if row >= VX:
             mean[row] = np.float32(mean[row])
-        for column in range(row + 1):
-            cov[row, column] = np.float32((cov[row, column] + cov[column, row]) / 2.0)
-            cov[column, row] = cov[row, column]
+        for column in range(state.size):
+            cov[row, column] = np.float32(cov[row, column])

@@ -7,194 +7,237 @@ and to begin anew where the track and the fixes have parted.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate, chain
+from typing import cast
 
 import numpy as np
 
 from pipeline.model import Fix, Position, Reading, Reason, Rejected, Solved, Stage
+from pipeline.positioning import track_groups as kernel
 from pipeline.positioning.fix_id import fix_id
 from pipeline.positioning.solve import refused, unanswered
-from pipeline.positioning.track import Start, Track
-from pipeline.positioning.track_filter import advance
-from pipeline.positioning.track_motion import VX, VY, X, Y, Z, settle
-from pipeline.positioning.track_ranges import Ranges, refused_weight, take
+from pipeline.positioning.track import Track
+from pipeline.positioning.track_groups import Found, Given, Hall, Room, room_for
+from pipeline.positioning.track_numbers import (
+    EXACT,
+    EXACT_BYTES,
+    MAX_BIASES,
+    NO_TRACK,
+    ROUNDED,
+    ROUNDED_BYTES,
+    Tracks,
+)
 from pipeline.positioning.track_settings import TrackSettings
-from pipeline.site import MIN_ANCHORS, Anchor, Site
+from pipeline.site import Anchor, Site
 
-_UNKNOWN_SIGMA_M = 0.3
-"""Standard deviation of a range for a fix without a covariance."""
-_PART_SIGMAS = 3.5
-"""A fix so far from the track, by the accuracy of both, speaks against the track."""
-_PART_FIXES = 3.0
-"""So many fixes in a row against it end a track, or twice as many that are less convincing."""
-_MAX_LAG_US = 3_000_000
-"""A range measured longer before the track's time says too little of the place now."""
 _MOST_BIAS_SIGMA_M = 0.2
 """Of an anchor that is out of place the map may tell any bias; in a track that would drown what is known."""
-_SECOND_US = 1_000_000
-_UNIFORM = math.sqrt(12.0)
-"""Width of a uniform distribution by its standard deviation."""
-_REST_SPEED_M_S = 0.05
-"""Under it a course would be that of the noise."""
+_NEVER_US = 2**62
+_READINGS = 16
+"""Room in a group to begin with."""
+
+_NOTHING = bytes(EXACT_BYTES)
+_NO_FIX = (None,) * kernel.OF_FIX
 
 Outcome = Position | list[Rejected]
 """What a group gave: the tag's position, or the rejection of all its readings."""
 
 
-class _Residuals(NamedTuple):
-    """How well a group's ranges were foretold, and how well they were met; see :class:`Position`."""
-
-    nis: float | None
-    nis_dof: int
-    residual_m: float | None
-
-
 class Tracker:
-    """What all tracks of a site have in common."""
+    """What all tracks of a site have in common.
 
-    def __init__(self, site: Site, settings: TrackSettings) -> None:
-        self._model = settings.model(site)
-        self._refused_weight = refused_weight(self._model)
-        self._max_sigma_m = settings.max_sigma_m
+    Args:
+        site: where the anchors are.
+        settings: what is believed.
+        tag_expiry_us: a tag silent for so long begins a new track.
+    """
+
+    def __init__(self, site: Site, settings: TrackSettings, tag_expiry_us: int = _NEVER_US) -> None:
         self.site = site
-        self._places = {anchor.id: _place(anchor, site) for anchor in site.anchors.values()}
-        self._bias_sigmas_m = {
-            anchor.id: max(self._model.bias_sigma_m, min(anchor.bias_sigma_m or 0.0, _MOST_BIAS_SIGMA_M))
-            for anchor in site.anchors.values()
-        }
-        self._heights_m = _heights(site)
+        self._model = settings.model(site)
+        self._names = list(site.anchors)
+        self._rows = {name: row for row, name in enumerate(self._names)}
+        self._hall = _hall(site, settings, tag_expiry_us)
+        self._room = room_for(_READINGS)
 
     def take(self, track: Track | None, solved: Solved) -> tuple[Track | None, Outcome]:
-        """Take one group in; return the tag's track, None where it has none, and what the group gave.
+        """Take one group in, as :meth:`take_all` does; return the tag's track and what the group gave."""
+        tracks, (outcome,) = self.take_all({solved.tag: track}, {solved.tag: [solved]})
+        return tracks[solved.tag], outcome
 
-        The anchors of its readings are on the map, or it is refused because they are not.
-        The track given is changed; after an exception it is of no use.
+    def take_all(
+        self, tracks: Mapping[str, Track | None], groups: Mapping[str, Sequence[Solved]]
+    ) -> tuple[dict[str, Track | None], list[Outcome]]:
+        """Take all groups of some tags in, in the order given; one tag knows nothing of another.
+
+        The anchors of a group's readings are on the map, or it is refused because they are not.
+
+        Args:
+            tracks: of each tag, None where it has none.
+            groups: of each tag, one or more, each with a reading or more.
+
+        Returns:
+            The tags' tracks, None where a tag has none; and what the groups gave, tag by tag.
         """
-        if solved.reason == Reason.UNKNOWN_ANCHOR.value:
-            return track, unanswered(solved)
-        if track is not None and self._fits_site(track):
-            track.parted = self._parted(track, solved)
-            if track.parted < _PART_FIXES:
-                return track, self._follow(track, solved)
-        if solved.fix is None:
-            return track, unanswered(solved)
-        return self._start(track, solved, solved.fix)
+        solved = list(chain.from_iterable(groups.values()))
+        before = [tracks[tag] for tag in groups]
+        given = self._given(solved, [0, *accumulate(map(len, groups.values()))])
+        found = kernel.found_for(given)
+        kernel.take_all(self._hall, self._model, given, self._tracks(before), self._room_for(solved), found)
+        after = self._kept(before, found.tracks)
+        return dict(zip(groups, after, strict=True)), list(self._outcomes(solved, found))
 
-    def _fits_site(self, track: Track) -> bool:
-        """Whether the track was made for tags of the height that the site map now tells."""
-        if self._heights_m is not None:
-            return bool(track.state.cov[Z, Z] > 0.0)
-        return bool(track.state.cov[Z, Z] == 0.0 and track.state.mean[Z] == (self.site.tag_height_m or 0.0))
+    def _room_for(self, groups: Sequence[Solved]) -> Room:
+        most = max([len(solved.readings) for solved in groups])
+        if most > len(self._room.order):
+            self._room = room_for(most)
+        return self._room
 
-    def _start(self, old: Track | None, solved: Solved, fix: Fix) -> tuple[Track, Outcome]:
-        readings, heights_m = solved.readings, self._heights_m
-        start = Start(
-            at_us=max(map(track_time_us, readings)),
-            clock_us=max(reading.kafka_time_us for reading in readings),
-            height_sigma_m=0.0 if heights_m is None else (heights_m[1] - heights_m[0]) / _UNIFORM,
+    def _given(self, solved: Sequence[Solved], tags: list[int]) -> Given:
+        _, anchors, distances_m, measured_us, kafka_us, *_ = zip(
+            *chain.from_iterable(one.readings for one in solved), strict=True
         )
-        track = Track.at(fix, start, self._model, old)
-        ranges = self._ranges(track, readings, fix)
-        take(track.state, ranges, self._model, track.state.mean.size)
-        self._keep_height(track)
-        settle(track.state)
-        return track, self._position(track, solved, fix.refused, _Residuals(None, 0, fix.residual_m))
+        groups: list[int] = []
+        fixes: list[float | None] = []
+        doubted: list[int] = []
+        first = 0
+        for _, readings, fix, reason, _ in solved:
+            if fix is None:
+                groups += (
+                    first,
+                    len(readings),
+                    kernel.IS_REFUSED if reason == Reason.UNKNOWN_ANCHOR.value else kernel.NO_FIX,
+                )
+                fixes += _NO_FIX
+            else:
+                groups += first, len(readings), len(fix.refused)
+                fixes += cast("tuple[float | None, ...]", fix[: kernel.OF_FIX])
+                if fix.refused:
+                    doubted += [first + at for at, reading in enumerate(readings) if reading.anchor in fix.refused]
+            first += len(readings)
+        is_doubted = np.zeros(len(anchors), np.bool_)
+        is_doubted[doubted] = True
+        row_of = self._rows.get
+        return Given(
+            times_us=np.array((measured_us, kafka_us), np.int64),
+            distances_m=np.array(distances_m, np.float64),
+            rows=np.array([row_of(anchor, kernel.UNKNOWN) for anchor in anchors], np.int64),
+            is_doubted=is_doubted,
+            groups=np.array(groups, np.int64).reshape(-1, 3),
+            fixes=np.array(fixes, np.float64).reshape(-1, kernel.OF_FIX),
+            tags=np.array(tags, np.int64),
+        )
 
-    def _follow(self, track: Track, solved: Solved) -> Outcome:
-        readings = sorted(solved.readings, key=track_time_us)
-        newest_us = track_time_us(readings[-1])
-        if newest_us < track.at_us - _MAX_LAG_US:
-            behind_s, at_most_s = (track.at_us - newest_us) / 1e6, _MAX_LAG_US / 1e6
+    def _tracks(self, tracks: Sequence[Track | None]) -> Tracks:
+        row_of = self._rows.get
+        whole: list[int] = []
+        rows: list[int] = []
+        exact: list[bytes] = []
+        rounded: list[bytes] = []
+        numbers = 0
+        for track in tracks:
+            if track is None:
+                whole += 0, 0, NO_TRACK, 0, 0
+                exact.append(_NOTHING)
+            else:
+                known = len(track.anchors)
+                whole += track.at_us, track.clock_us, known, len(rows), numbers
+                numbers += ROUNDED[known]
+                rows += [row_of(anchor, kernel.UNKNOWN) for anchor in track.anchors]
+                exact.append(track.exact)
+                rounded.append(track.rounded)
+        return Tracks(
+            np.array(whole, np.int64).reshape(-1, 5),
+            np.array(rows, np.int64),
+            np.frombuffer(b"".join(exact)).reshape(-1, EXACT),
+            np.frombuffer(b"".join(rounded), np.float32),
+        )
+
+    def _kept(self, before: Sequence[Track | None], tracks: Tracks) -> Iterator[Track | None]:
+        exact, rounded, rows = tracks.exact.tobytes(), tracks.rounded.tobytes(), tracks.rows.tolist()
+        for index, (old, (at_us, clock_us, known)) in enumerate(zip(before, tracks.whole.tolist(), strict=True)):
+            if known == NO_TRACK:
+                yield None
+                continue
+            row, number, other = index * MAX_BIASES, index * EXACT_BYTES, index * ROUNDED_BYTES[MAX_BIASES]
+            yield Track(
+                at_us,
+                clock_us,
+                self._named(rows[row : row + known], () if old is None else old.anchors),
+                exact[number : number + EXACT_BYTES],
+                rounded[other : other + ROUNDED_BYTES[known]],
+            )
+
+    def _named(self, rows: list[int], before: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the names of a track's anchors; one that is not on the map stands where it stood before."""
+        names = self._names
+        return tuple([names[row] if row >= 0 else before[slot] for slot, row in enumerate(rows)])
+
+    def _outcomes(self, groups: Sequence[Solved], found: Found) -> Iterator[Outcome]:
+        first = 0
+        for solved, (verdict, time_us, used), said in zip(
+            groups, found.verdicts.tolist(), found.places.tolist(), strict=True
+        ):
+            fix, readings = solved.fix, solved.readings
+            if verdict == kernel.FOLLOWED:
+                unused: Sequence[str] = ()
+                if used < len(readings):
+                    places = found.unused[first : first + len(readings) - used].tolist()
+                    unused = [readings[place].anchor for place in places]
+                yield self._position(solved, time_us, said, unused, said[kernel.SQUARES], used, said[kernel.RESIDUAL])
+            elif verdict == kernel.STARTED and fix is not None:
+                yield self._position(solved, time_us, said, fix.refused, None, 0, fix.residual_m)
+            else:
+                yield self._refused(solved, verdict, time_us, said[kernel.SIGMA])
+            first += len(readings)
+
+    def _position(  # noqa: PLR0917
+        self,
+        solved: Solved,
+        at_us: int,
+        said: list[float],
+        unused: Sequence[str],
+        nis: float | None,
+        nis_dof: int,
+        residual_m: float | None,
+    ) -> Position:
+        x_m, y_m, z_m, xx, xy, yy, zz, speed_m_s, course_deg, *_ = said
+        is_solved_for_z = zz > 0.0
+        return Position(
+            fix_id(solved.readings),
+            solved.tag,
+            at_us,
+            x_m,
+            y_m,
+            z_m if is_solved_for_z else self.site.tag_height_m,
+            xx,
+            xy,
+            yy,
+            zz if is_solved_for_z else None,
+            speed_m_s,
+            course_deg if course_deg >= 0.0 else None,
+            residual_m,
+            None if solved.fix is None else solved.fix.gdop,
+            nis,
+            nis_dof,
+            unused,
+            self.site.version,
+            solved.readings,
+        )
+
+    def _refused(self, solved: Solved, verdict: int, late_us: int, sigma_m: float) -> list[Rejected]:
+        if verdict == kernel.LATE:
+            behind_s, at_most_s = late_us / 1e6, kernel.MAX_LAG_US / 1e6
             return refused(
                 solved, Reason.LATE, Stage.TRACK, f"{behind_s:g} s behind the tag's track; at most {at_most_s:g} s"
             )
-        elapsed_us = max(newest_us - track.at_us, 0)
-        track.at_us += elapsed_us
-        track.clock_us = max(track.clock_us, *(reading.kafka_time_us for reading in readings))
-        in_time = [reading for reading in readings if track_time_us(reading) >= newest_us - _MAX_LAG_US]
-        ranges = self._ranges(track, in_time, solved.fix)
-        squares, residual_m = advance(track.state, ranges, elapsed_us / 1e6, _conviction(solved), self._model)
-        self._keep_height(track)
-        is_used = ranges.weights >= self._refused_weight
-        used = {reading.anchor for reading, one in zip(in_time, is_used, strict=True) if one}
-        if not used:
-            if solved.fix is None:
-                return unanswered(solved)
+        if verdict == kernel.INCONSISTENT:
             return refused(solved, Reason.INCONSISTENT_RANGES, Stage.TRACK, "no range agrees with the track")
-        unused = [reading.anchor for reading in readings if reading.anchor not in used]
-        return self._position(track, solved, unused, _Residuals(squares, len(used), residual_m))
-
-    def _ranges(self, track: Track, readings: Sequence[Reading], fix: Fix | None) -> Ranges:
-        """Return readings as the filter takes them; those that the fix was better without have to convince it."""
-        doubted = () if fix is None else fix.refused
-        slots = track.slots([reading.anchor for reading in readings], self._bias_sigmas_m)
-        places = [self._places[reading.anchor] for reading in readings]
-        return Ranges(
-            lag_s=np.array([(track.at_us - track_time_us(reading)) / 1e6 for reading in readings]),
-            anchors=np.array([place[:3] for place in places]),
-            ranges_m=np.array([one.distance_m - place[3] for one, place in zip(readings, places, strict=True)]),
-            slots=np.array(slots),
-            weights=np.array([self._refused_weight if one.anchor in doubted else 1.0 for one in readings]),
-            # An anchor that has left the map is believed to have no bias.
-            bias_sigmas_m=np.array([self._bias_sigmas_m.get(anchor, 0.0) for anchor in track.anchors]),
-        )
-
-    def _keep_height(self, track: Track) -> None:
-        """Turn a height that has passed a bound back: on either side of a ceiling its anchors see the same ranges."""
-        if self._heights_m is None:
-            return
-        lowest_m, highest_m = self._heights_m
-        z_m = track.state.mean[Z]
-        z_m = 2.0 * lowest_m - z_m if z_m < lowest_m else 2.0 * highest_m - z_m if z_m > highest_m else z_m
-        track.state.mean[Z] = min(max(z_m, lowest_m), highest_m)
-
-    def _parted(self, track: Track, solved: Solved) -> float:
-        """Return how much the last fixes in a row speak against the track, with this one."""
-        fix, ahead_us = solved.fix, max(map(track_time_us, solved.readings)) - track.at_us
-        if fix is None or ahead_us < 0:  # of the past, it says nothing of the place now
-            return track.parted
-        mean, cov = track.state.mean, track.state.cov
-        ahead_s = min(ahead_us / 1e6, self._model.velocity_memory_s)
-        dx_m, dy_m = fix.x_m - mean[X] - ahead_s * mean[VX], fix.y_m - mean[Y] - ahead_s * mean[VY]
-        if fix.cov_xx_m2 is None or fix.cov_xy_m2 is None or fix.cov_yy_m2 is None:
-            xx, xy, yy = (_UNKNOWN_SIGMA_M * fix.gdop) ** 2 / 2, 0.0, (_UNKNOWN_SIGMA_M * fix.gdop) ** 2 / 2
-        else:
-            xx, xy, yy = fix.cov_xx_m2, fix.cov_xy_m2, fix.cov_yy_m2
-        moved_m2 = (self._model.turn_speed_m_s * ahead_us / 1e6) ** 2
-        xx, xy, yy = xx + cov[X, X] + moved_m2, xy + cov[X, Y], yy + cov[Y, Y] + moved_m2
-        distance = (dx_m * dx_m * yy - 2 * dx_m * dy_m * xy + dy_m * dy_m * xx) / (xx * yy - xy * xy)
-        return track.parted + _conviction(solved) if distance > _PART_SIGMAS**2 else 0.0
-
-    def _position(self, track: Track, solved: Solved, unused: Sequence[str], residuals: _Residuals) -> Outcome:
-        mean, cov = track.state.mean, track.state.cov
-        cov_xx_m2, cov_xy_m2, cov_yy_m2 = track.cov_m2()
-        sigma_m = math.sqrt((cov_xx_m2 + cov_yy_m2) / 2)
-        if sigma_m > self._max_sigma_m:
-            detail = f"accuracy is {sigma_m:.3g} m, max_sigma_m is {self._max_sigma_m:g}"
+        if verdict == kernel.UNCERTAIN:
+            detail = f"accuracy is {sigma_m:.3g} m, max_sigma_m is {self._hall.max_sigma_m:g}"
             return refused(solved, Reason.DEGENERATE_GEOMETRY, Stage.TRACK, detail)
-        speed_m_s = math.hypot(mean[VX], mean[VY])
-        course_deg = math.degrees(math.atan2(mean[VX], mean[VY])) % 360.0
-        is_solved_for_z = cov[Z, Z] > 0.0
-        return Position(
-            fix_id=fix_id(solved.readings),
-            tag=solved.tag,
-            at_us=track.at_us,
-            x_m=float(mean[X]),
-            y_m=float(mean[Y]),
-            z_m=float(mean[Z]) if is_solved_for_z else self.site.tag_height_m,
-            cov_xx_m2=cov_xx_m2,
-            cov_xy_m2=cov_xy_m2,
-            cov_yy_m2=cov_yy_m2,
-            var_zz_m2=float(cov[Z, Z]) if is_solved_for_z else None,
-            speed_m_s=speed_m_s,
-            course_deg=course_deg if speed_m_s > _REST_SPEED_M_S else None,
-            **residuals._asdict(),
-            gdop=None if solved.fix is None else solved.fix.gdop,
-            refused=unused,
-            map_version=self.site.version,
-            readings=solved.readings,
-        )
+        return unanswered(solved)
 
 
 def warm_up() -> None:
@@ -202,37 +245,25 @@ def warm_up() -> None:
     reading = Reading("", "", 1.0, 1, 1, False, False, False, 0, 0)  # noqa: FBT003
     fix = Fix(1.0, 0.0, None, None, None, None, None, None, 1.0, (), "")
     tracker = Tracker(Site("", {"": Anchor("", 0.0, 0.0)}), TrackSettings())
-    track, _ = tracker.take(None, Solved("", [reading], fix, None, None))
-    tracker.take(track, Solved("", [reading], None, None, None))
+    tracker.take(None, Solved("", [reading], fix, None, None))
 
 
-def track_time_us(reading: Reading) -> int:
-    """Return when a range was measured, as well as can be known.
-
-    It was no later than Kafka had it, whatever an anchor's clock says. A time in whole seconds tells no more than the
-    second (the anchors of this system send nothing finer): then Kafka's time does, if it is no more than a second after
-    that second.
-    """
-    measured_at_us, kafka_time_us = reading.measured_at_us, reading.kafka_time_us
-    if measured_at_us % _SECOND_US == 0 and kafka_time_us <= measured_at_us + 2 * _SECOND_US:
-        return kafka_time_us
-    return min(measured_at_us, kafka_time_us)
-
-
-def _conviction(solved: Solved) -> float:
-    """Return how well a group's ranges agree with each other, from 0 to 1.
-
-    It is 1 where they do so beyond what any three would, those refused being outvoted twice.
-    """
-    if solved.fix is None:
-        return 0.3
-    return 1.0 if len(solved.readings) - 2 * len(solved.fix.refused) > MIN_ANCHORS else 0.5
-
-
-def _place(anchor: Anchor, site: Site) -> tuple[float, float, float, float]:
-    """Return an anchor's place, and its bias (m); one without a height is at the tags'."""
-    z_m = (site.tag_height_m or 0.0) if anchor.z_m is None else anchor.z_m
-    return anchor.x_m, anchor.y_m, z_m, anchor.bias_m
+def _hall(site: Site, settings: TrackSettings, tag_expiry_us: int) -> Hall:
+    """Return a site in numbers; an anchor without a height is at the tags'."""
+    anchors, height_m = list(site.anchors.values()), site.tag_height_m or 0.0
+    lowest_m, highest_m = _heights(site) or (math.nan, math.nan)
+    sigmas_m = [max(settings.bias_sigma_m, min(one.bias_sigma_m or 0.0, _MOST_BIAS_SIGMA_M)) for one in anchors]
+    places_m = [(one.x_m, one.y_m, height_m if one.z_m is None else one.z_m) for one in anchors]
+    return Hall(
+        places_m=np.array(places_m, np.float64).reshape(-1, 3),
+        biases_m=np.array([one.bias_m for one in anchors], np.float64),
+        bias_sigmas_m=np.array(sigmas_m, np.float64),
+        height_m=float(height_m),
+        lowest_m=float(lowest_m),
+        highest_m=float(highest_m),
+        max_sigma_m=settings.max_sigma_m,
+        expiry_us=tag_expiry_us,
+    )
 
 
 def _heights(site: Site) -> tuple[float, float] | None:

@@ -27,7 +27,7 @@ from numba import config
 
 from pipeline.positioning import tracker, trilateration
 from pipeline.positioning.solver import answer_all
-from pipeline.positioning.track_filter import advance
+from pipeline.positioning.track_groups import take_all
 
 
 def warm_up_solver() -> None:
@@ -38,7 +38,7 @@ def warm_up_solver() -> None:
 
 def warm_up_filter() -> None:
     """Compile what :class:`pipeline.positioning.tracker.Tracker` runs, or load it."""
-    _bring_ready(_kept_in(advance))
+    _bring_ready(_kept_in(take_all))
     tracker.warm_up()
 
 
@@ -75,7 +75,7 @@ def main() -> None:
     say(f"machine code is kept in {_kept_in(answer_all)}\n")
     parts: list[tuple[str, object, Callable[[], None]]] = [
         ("solver", answer_all, warm_up_solver),
-        ("filter", advance, warm_up_filter),
+        ("filter", take_all, warm_up_filter),
     ]
     for name, kernel, load in parts:
         started_s = time.perf_counter()

@@ -71,12 +71,11 @@ class FollowFn(beam.DoFn):
         forget: Any = beam.DoFn.TimerParam(FORGET),  # noqa: B008
     ) -> Iterator[Any]:
         """Take a batch of readings of one tag group in."""
-        yield from self._placed(self._grouping.take(unpack_by_tag(element[1]), rounds, due), element[0], tracks, forget)
+        yield from self._placed(self._grouping.take(unpack_by_tag(element[1]), rounds, due), tracks, forget)
 
     @on_timer(DUE)
-    def due(  # noqa: PLR0917  (what Beam gives)
+    def due(
         self,
-        tag_group: Any = beam.DoFn.KeyParam,
         now: Timestamp = beam.DoFn.TimestampParam,
         rounds: Bag = beam.DoFn.StateParam(ROUNDS),  # noqa: B008
         due: Any = beam.DoFn.TimerParam(DUE),  # noqa: B008
@@ -84,12 +83,11 @@ class FollowFn(beam.DoFn):
         forget: Any = beam.DoFn.TimerParam(FORGET),  # noqa: B008
     ) -> Iterator[Any]:
         """Settle rounds that are due; see :meth:`GroupFn.due`."""
-        yield from self._placed(self._grouping.settle(now.micros, rounds, due), tag_group, tracks, forget)
+        yield from self._placed(self._grouping.settle(now.micros, rounds, due), tracks, forget)
 
     @on_timer(FORGET)
-    def forget(  # noqa: PLR0917  (what Beam gives)
+    def forget(
         self,
-        tag_group: Any = beam.DoFn.KeyParam,
         now: Timestamp = beam.DoFn.TimestampParam,
         rounds: Bag = beam.DoFn.StateParam(ROUNDS),  # noqa: B008
         due: Any = beam.DoFn.TimerParam(DUE),  # noqa: B008
@@ -100,16 +98,16 @@ class FollowFn(beam.DoFn):
 
         Of two timers that are due together either may fire first.
         """
-        yield from self._placed(self._grouping.settle(now.micros, rounds, due), tag_group, tracks, forget)
+        yield from self._placed(self._grouping.settle(now.micros, rounds, due), tracks, forget)
         self._tracking.forget(now, tracks, forget)
 
     def _stages(self) -> tuple[GroupFn, TrilaterateFn, TrackFn]:
         return self._grouping, self._solving, self._tracking
 
-    def _placed(self, grouped: Sequence[Outcome], tag_group: int, tracks: Bag, forget: Timer) -> Iterator[Any]:
+    def _placed(self, grouped: Sequence[Outcome], tracks: Bag, forget: Timer) -> Iterator[Any]:
         """Hand groups on until there are positions; what is rejected on the way goes out as it is."""
         groups = [outcome for outcome in grouped if isinstance(outcome, Group)]
         outcomes: list[Position | Rejected] = [outcome for outcome in grouped if isinstance(outcome, Rejected)]
         if groups:
-            outcomes += self._tracking.take((tag_group, self._solving.take(groups)), tracks, forget)
+            outcomes += self._tracking.take(self._solving.take(groups), tracks, forget)
         return sorted_out(outcomes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -19,11 +19,13 @@ from pipeline.positioning.tracker import Outcome, Tracker
 from pipeline.positioning.warm_up import warm_up_filter
 from pipeline.site import SiteSource
 from pipeline.transforms import track_state
-from pipeline.transforms.outputs import sorted_out
 from pipeline.transforms.site_fn import SiteFn
 from pipeline.transforms.tag_groups import Bag, TagStates, Timer, by_tag, tag_states_spec
 
 _LOG = logging.getLogger(__name__)
+
+Tracks = Mapping[str, Track | None]
+Groups = Mapping[str, Sequence[Solved]]
 
 
 class Memory(NamedTuple):
@@ -64,51 +66,28 @@ class TrackFn(SiteFn):
     def setup(self) -> None:
         """Load the site map and the compiled filter."""
         super().setup()
-        self._tracker = Tracker(self._site, self._settings)
+        self._tracker = Tracker(self._site, self._settings, self._memory.tag_expiry_us)
         warm_up_filter()
 
     def start_bundle(self) -> None:
         """Track by the site map in force."""
         super().start_bundle()
         if self._site is not self._tracker.site:
-            self._tracker = Tracker(self._site, self._settings)
+            self._tracker = Tracker(self._site, self._settings, self._memory.tag_expiry_us)
 
-    def process(
-        self,
-        element: tuple[int, Sequence[Solved]],
-        bag: Bag = beam.DoFn.StateParam(TRACKS),  # noqa: B008
-        timer: Any = beam.DoFn.TimerParam(FORGET),  # noqa: B008
-    ) -> Iterator[Any]:
-        """Take a batch of groups of one tag group in."""
-        yield from sorted_out(self.take(element, bag, timer))
-
-    def take(self, element: tuple[int, Sequence[Solved]], bag: Bag, timer: Timer) -> list[Position | Rejected]:
-        """Take a batch of groups of one tag group in; return positions, and rejections of all readings without."""
-        found: list[Position | Rejected] = []
-        states = TagStates(bag, track_state.CODEC)
-        for tag, groups in by_tag(element[1]).items():
-            self._metrics.add("in", len(groups))
-            track = states.get(tag)
-            taken: list[Solved] = []
-            for part in (part for solved in groups for part in parted(solved, self._site) if part is not None):
-                try:
-                    track, outcome = self._take(track, part)
-                except Exception as error:
-                    if self._strict:
-                        raise
-                    _LOG.exception("a group of tag %s could not be tracked", tag)
-                    self._metrics.internal_error()
-                    track = self._rebuilt(states.before(tag), taken)
-                    outcome = refused(part, Reason.INTERNAL_ERROR, Stage.TRACK, repr(error))
-                else:
-                    taken.append(part)
-                found += self._counted(outcome)
+    def take(self, groups: Sequence[Solved], bag: Bag, timer: Timer) -> list[Position | Rejected]:
+        """Take groups of one tag group in; return positions, and the rejection of every reading of groups without."""
+        self._metrics.add("in", len(groups))
+        states, found = TagStates(bag, track_state.CODEC), by_tag(self._known(groups))
+        before = {tag: states.get(tag) for tag in found}
+        after, outcomes = self._taken(before, found)
+        for tag, track in after.items():
             if track is None:
                 states.forget(tag)
             else:
                 states.put(tag, track.clock_us + self._memory.kept_us, track)
         states.commit(timer if self._memory.is_cleared else None)
-        return found
+        return self._counted(outcomes)
 
     @on_timer(FORGET)
     def forget(
@@ -123,23 +102,54 @@ class TrackFn(SiteFn):
             states.forget(tag)
         states.commit(timer)
 
-    def _take(self, track: Track | None, solved: Solved) -> tuple[Track | None, Outcome]:
-        if track is not None and track.is_forgotten(solved.readings, self._memory.tag_expiry_us):
-            track = None
-        return self._tracker.take(track, solved)
+    def _known(self, groups: Sequence[Solved]) -> Sequence[Solved]:
+        """Return groups with the readings of anchors that have left the map apart, and refused."""
+        if {reading.anchor for solved in groups for reading in solved.readings} <= self._site.anchors.keys():
+            return groups
+        return [part for solved in groups for part in parted(solved, self._site) if part is not None]
 
-    def _rebuilt(self, track: Track | None, taken: list[Solved]) -> Track | None:
-        """Return the track as it was before a group that failed half-way: taking the others again gives the same."""
-        for solved in taken:
-            track, _ = self._take(track, solved)
-        return track
+    def _taken(self, tracks: Tracks, groups: Groups) -> tuple[dict[str, Track | None], list[Outcome]]:
+        """Take groups in; after an unexpected error tag by tag, and then group by group, to lose no other."""
+        try:
+            return self._tracker.take_all(tracks, groups)
+        except Exception as error:
+            if self._strict:
+                raise
+            return self._taken_apart(tracks, groups, error)
 
-    def _counted(self, outcome: Outcome) -> Sequence[Position | Rejected]:
-        if isinstance(outcome, Position):
-            self._metrics.add("out")
-            if outcome.refused:
-                self._metrics.add("ranges_refused", len(outcome.refused))
-            return [outcome]
-        for rejection in outcome:
-            self._metrics.rejected(rejection.reason)
-        return outcome
+    def _taken_apart(
+        self, tracks: Tracks, groups: Groups, error: Exception
+    ) -> tuple[dict[str, Track | None], list[Outcome]]:
+        """Take in what cannot be taken in together; a group that cannot at all leaves its tag's track as it was."""
+        after, outcomes = dict(tracks), list[Outcome]()
+        parts = [(tag, of_tag) for tag, of_tag in groups.items()]
+        if len(parts) == 1:
+            parts = [(tag, [solved]) for tag, of_tag in parts for solved in of_tag]
+        if len(parts) == 1:
+            ((tag, (solved,)),) = parts
+            _LOG.error("a group of tag %s could not be tracked", tag, exc_info=error)
+            self._metrics.internal_error()
+            return after, [refused(solved, Reason.INTERNAL_ERROR, Stage.TRACK, repr(error))]
+        for tag, some in parts:
+            found, gave = self._taken({tag: after[tag]}, {tag: some})
+            after.update(found)
+            outcomes += gave
+        return after, outcomes
+
+    def _counted(self, outcomes: Sequence[Outcome]) -> list[Position | Rejected]:
+        counted: list[Position | Rejected] = []
+        refused_ranges = placed = 0
+        for outcome in outcomes:
+            if isinstance(outcome, Position):
+                placed += 1
+                refused_ranges += len(outcome.refused)
+                counted.append(outcome)
+            else:
+                for rejection in outcome:
+                    self._metrics.rejected(rejection.reason)
+                    counted.append(rejection)
+        if placed:
+            self._metrics.add("out", placed)
+        if refused_ranges:
+            self._metrics.add("ranges_refused", refused_ranges)
+        return counted

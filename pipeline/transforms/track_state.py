@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
-
-import numpy as np
-from numpy.typing import NDArray
-
 from pipeline.positioning.track import Track
-from pipeline.positioning.track_motion import VX, State
+from pipeline.positioning.track_numbers import EXACT_BYTES, ROUNDED_BYTES
 from pipeline.transforms.tag_groups import Codec
 from pipeline.wire.state_pb2 import TrackState
 
@@ -17,46 +12,27 @@ VERSION = 1
 
 def to_bytes(track: Track) -> bytes:
     """Return the track as bytes; equal tracks give equal bytes."""
-    mean, cov, rest = track.state
-    state = TrackState(
-        version=VERSION,
-        at_us=track.at_us,
-        clock_us=track.clock_us,
-        place_m=mean[:VX].tolist(),
-        mean=mean[VX:].tolist(),
-        cov=cov.ravel()[_triangles(mean.size)[0]].tolist(),
-        rest=rest.tolist(),
-        anchor=track.anchors,
-        parted=track.parted,
-    )
+    at_us, clock_us, anchors, exact, rounded = track
+    state = TrackState(version=VERSION, at_us=at_us, clock_us=clock_us, anchor=anchors, exact=exact, rounded=rounded)
     return state.SerializeToString()
 
 
 def from_bytes(data: bytes) -> Track | None:
-    """Return the track that :func:`to_bytes` wrote; None for no bytes, and for those of another version."""
-    if not data:
-        return None
+    """Return the track that :func:`to_bytes` wrote; None for those of another version.
+
+    Raises:
+        ValueError: these are not the numbers of a track of so many anchors.
+    """
     state = TrackState.FromString(data)
     if state.version != VERSION:
         return None
-    mean = np.array([*state.place_m, *state.mean])
-    cov = np.zeros((mean.size, mean.size))
-    lower, upper = _triangles(mean.size)
-    cov.flat[lower] = cov.flat[upper] = list(state.cov)
-    return Track(
-        at_us=state.at_us,
-        clock_us=state.clock_us,
-        state=State(mean, cov, np.array(state.rest)),
-        anchors=list(state.anchor),
-        parted=state.parted,
-    )
+    track = Track(state.at_us, state.clock_us, tuple(state.anchor), state.exact, state.rounded)
+    due = EXACT_BYTES, dict(enumerate(ROUNDED_BYTES)).get(len(track.anchors))
+    if (len(track.exact), len(track.rounded)) != due:
+        raise ValueError(
+            f"a track of {len(track.anchors)} anchors has {len(track.exact)} and {len(track.rounded)} bytes of numbers"
+        )
+    return track
 
 
 CODEC = Codec(to_bytes, from_bytes)
-
-
-@cache
-def _triangles(size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return where the lower triangle of a square matrix stands in it, by rows, and its mirror image."""
-    rows, columns = np.tril_indices(size)
-    return rows * size + columns, columns * size + rows
