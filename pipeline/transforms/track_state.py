@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.positioning.track import Track
-from pipeline.positioning.track_numbers import EXACT_BYTES, ROUNDED_BYTES
+from pipeline.positioning.track_numbers import EXACT_BYTES, MAX_BIASES, ROUNDED_BYTES
 from pipeline.transforms.tag_groups import Codec
 from pipeline.wire.state_pb2 import TrackState
 
@@ -27,11 +27,9 @@ def from_bytes(data: bytes) -> Track | None:
     if state.version != VERSION:
         return None
     track = Track(state.at_us, state.clock_us, tuple(state.anchor), state.exact, state.rounded)
-    due = EXACT_BYTES, dict(enumerate(ROUNDED_BYTES)).get(len(track.anchors))
-    if (len(track.exact), len(track.rounded)) != due:
-        raise ValueError(
-            f"a track of {len(track.anchors)} anchors has {len(track.exact)} and {len(track.rounded)} bytes of numbers"
-        )
+    known, numbers = len(track.anchors), (len(track.exact), len(track.rounded))
+    if known > MAX_BIASES or numbers != (EXACT_BYTES, ROUNDED_BYTES[known]):
+        raise ValueError(f"a track of {known} anchors has {numbers[0]} and {numbers[1]} bytes of numbers")
     return track
 
 
