@@ -6,7 +6,7 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pipeline.model import Group, Position, Reading, Reason, Solved
 from pipeline.positioning.solve import solve
 from pipeline.positioning.track import Track
-from pipeline.positioning.track_groups import MAX_LAG_US
+from pipeline.positioning.track_groups import MAX_LAG_US, take_all
 from pipeline.positioning.track_numbers import MAX_BIASES
 from pipeline.positioning.track_settings import TrackSettings
 from pipeline.positioning.tracker import Outcome, Tracker
@@ -201,3 +201,10 @@ def test_a_group_of_an_anchor_on_no_map_is_refused_and_changes_nothing(reason: R
     assert after == track
     assert isinstance(outcome, list)
     assert [(one.anchor, one.reason) for one in outcome] == [("A0", reason.value), ("NEW", reason.value)]
+
+
+def test_nothing_is_compiled_anew_for_numbers_of_another_type() -> None:
+    whole = TrackSettings(max_sigma_m=5, range_sigma_m=1)
+    site = Site("whole", {f"A{x}{y}": Anchor(f"A{x}{y}", x, y, 3, bias_m=0) for x in (0, 20) for y in (0, 10)}, 1)
+    one_by_one(Tracker(site, whole, EXPIRY_US), Walk("T", 4, 10).solved(site))
+    assert len(cast("Any", take_all).signatures) == 1

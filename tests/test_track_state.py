@@ -233,6 +233,20 @@ def test_an_unexpected_error_leaves_the_track_as_it_was(monkeypatch: pytest.Monk
         calm.take(stumbles)
 
 
+def test_an_unexpected_error_costs_other_groups_and_other_tags_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = hall(8)
+    stage, calm = Stage(site, strict=False), Stage(site)
+    mine = [blink(site, at_s) for at_s in (0.0, 0.2, 0.4)]
+    others = [solved._replace(tag="0003FFDDEEFF0002") for solved in mine]
+    stumbles = mine[1]._replace(readings=mine[1].readings[:6])
+    expected = calm.take(mine[0], mine[2], *others)
+    stumbling(monkeypatch)
+    outcomes = stage.take(mine[0], others[0], stumbles, others[1], mine[2], others[2])
+    assert [one for one in outcomes if isinstance(one, Position)] == expected
+    assert reasons(outcomes) == ["internal_error"] * 6
+    assert stage.state == calm.state
+
+
 def test_an_unexpected_error_at_a_tags_first_group_leaves_no_track(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(hall(8), strict=False)
     stumbling(monkeypatch)

@@ -261,7 +261,7 @@ def _hall(site: Site, settings: TrackSettings, tag_expiry_us: int) -> Hall:
         height_m=float(height_m),
         lowest_m=float(lowest_m),
         highest_m=float(highest_m),
-        max_sigma_m=settings.max_sigma_m,
+        max_sigma_m=float(settings.max_sigma_m),
         expiry_us=tag_expiry_us,
     )
 
