@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pipeline.events import Event, Sighting
 from pipeline.model import Reading
 from pipeline.positioning.anchor_watch import AnchorWatch, AnchorWatchSettings
-from pipeline.positioning.known_anchors import KnownAnchors, anchor_change
+from pipeline.positioning.known_anchors import AnchorChange, KnownAnchors, anchor_change
+from pipeline.positioning.runs import Run
 from pipeline.positioning.tag_thinning import needed
 from pipeline.positioning.tag_watch import TagWatch, TagWatchSettings
 from pipeline.positioning.watched import Watched
@@ -115,7 +116,12 @@ class Play:
         assert self.needed.standing() == self.all.standing()
 
 
-gaps_ms = st.just(0) | st.integers(0, 300) | st.integers(0, 3000) | st.integers(0, 100_000)
+gaps_ms = (
+    st.sampled_from([0, 10, 59_990, 60_000, 60_010, 70_000])
+    | st.integers(0, 300)
+    | st.integers(0, 3000)
+    | st.integers(0, 100_000)
+)
 calm = st.tuples(
     st.sampled_from(TAGS),
     st.sampled_from("ABC"),
@@ -123,6 +129,7 @@ calm = st.tuples(
     st.integers(-1500, -100),
     st.just(False),  # noqa: FBT003
     st.just(False),  # noqa: FBT003
+    st.just(0),
 )
 flags = st.sampled_from([False, False, False, True])
 wild = st.tuples(
@@ -132,19 +139,21 @@ wild = st.tuples(
     st.integers(-1500, 1500) | st.sampled_from([-3_600_000, -60_000, -2000, 0, 8000]),  # its clock against Kafka's
     flags,
     flags,
+    st.sampled_from([0, 0, 0, 0, 500, 30_000, 70_000]),  # how much later than others it comes, ms
 )
 phases = st.lists(st.lists(calm, min_size=5, max_size=40) | st.lists(wild, max_size=30), min_size=1, max_size=4)
-Phases = list[list[tuple[str, str, int, int, bool, bool]]]
+Phases = list[list[tuple[str, str, int, int, bool, bool, int]]]
 
 
-def as_readings(found: Phases) -> list[Reading]:
-    readings: list[Reading] = []
+def as_they_come(found: Phases, behind_us: dict[str, int]) -> list[Reading]:
+    coming: list[tuple[int, Reading]] = []
     at_ms = 0
-    for tag, anchor, gap_ms, skew_ms, detached, low in (one for phase in found for one in phase):
+    for tag, anchor, gap_ms, skew_ms, detached, low, late_ms in (one for phase in found for one in phase):
         at_ms += gap_ms
-        one = reading(anchor, (at_ms + skew_ms) / 1000, kafka_s=at_ms / 1000, tag=tag, offset=len(readings))
-        readings.append(one._replace(detached=detached, battery_low=low))
-    return readings
+        one = reading(anchor, (at_ms + skew_ms) / 1000, kafka_s=at_ms / 1000, tag=tag)
+        one = one._replace(detached=detached, battery_low=low)
+        coming.append((at_ms * 1000 + late_ms * 1000 + behind_us[anchor], one))
+    return [one for _, one in sorted(coming, key=lambda pair: pair[0])]
 
 
 @given(
@@ -159,7 +168,7 @@ def test_what_batches_leave_out_changes_nothing(
     found: Phases, behind_us: dict[str, int], sizes: list[int], steps: list[str], of_tags: TagWatchSettings
 ) -> None:
     """Anchors are of partitions that may be behind; timers fire when the watermark is there, or with a later one."""
-    rest = sorted(as_readings(found), key=lambda one: one.kafka_time_us + behind_us[one.anchor])
+    rest = as_they_come(found, behind_us)
     play = Play(of_tags)
     number = 0
     while rest:
@@ -211,3 +220,39 @@ def test_a_reading_whose_flags_are_new_is_left() -> None:
 
 def test_of_nothing_nothing_is_left() -> None:
     assert thinned([], WITH_ANCHORS) == []
+
+
+def test_an_alarm_whose_stamp_is_old_is_left_beside_one_that_came_too_soon() -> None:
+    play = Play(ALONE)
+    torn_off = reading("A", 0.0)._replace(detached=True)
+    play.take([torn_off, reading("A", 3.0)])
+    late = reading("B", 1.0, kafka_s=9.0)._replace(detached=True)
+    play.take([reading("A", 4.0)._replace(detached=True), late, reading("B", 1.5, kafka_s=9.5)._replace(detached=True)])
+    assert play.needed.watches["T"].detached.changed_at_us == late.kafka_time_us
+
+
+def test_the_first_reading_after_a_silence_is_left_for_it_ends_the_silence() -> None:
+    play = Play(WITH_ANCHORS)
+    for side in (play.all, play.needed):
+        side.anchors.take(AnchorChange("A", heard=False, at_us=us(20.0)))
+    after = [reading("B", 40.0, kafka_s=40.1), reading("A", 40.0, kafka_s=40.2), reading("A", 40.0, kafka_s=40.3)]
+    play.take([reading("A", 10.0), *after])
+    assert play.needed.anchors.silences["A"] == [Run(us(20.0), us(40.2))]
+
+
+def test_readings_that_go_on_after_a_silence_that_is_too_long_do_not_hide_it() -> None:
+    play = Play(ALONE)
+    play.take([reading("A", 0.0)])
+    play.advance(us(0.0))
+    play.take([reading("A", 60.0), reading("A", 60.1), reading("A", 120.2)])
+    assert play.needed.watches["T"].runs == [Run(us(120.2), us(120.2))]
+
+
+def test_a_reading_that_comes_late_does_not_take_back_when_its_anchor_heard_the_tag() -> None:
+    play = Play(ALONE)
+    play.take([reading("A", 10.0)])
+    play.advance(us(5.0))
+    play.take([reading("A", 8.0)])
+    play.advance(us(10.0))
+    play.take([reading("A", 9.0)])
+    assert play.needed.watches["T"].heard_by == {"A": [us(10.0)]}
