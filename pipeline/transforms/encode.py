@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
 import apache_beam as beam
 
-from pipeline.model import Position, Reason, Rejected, Stage
+from pipeline.model import Position, Reading, Reason, Rejected, Stage
 from pipeline.transforms.clock import Clock, wall_clock_us
 from pipeline.transforms.metric_names import LATENCY_MS, RESIDUAL_MM
 from pipeline.transforms.metrics import EachFn, MeteredFn
@@ -17,6 +18,7 @@ from pipeline.wire.encode import encode_position, encode_rejected
 from pipeline.wire.kafka_records import Produced, pack_produced
 
 _LOG = logging.getLogger(__name__)
+_KAFKA_TIME = itemgetter(Reading._fields.index("kafka_time_us"))
 
 
 class EncodePositions(beam.PTransform):
@@ -68,7 +70,7 @@ class EncodeFn(MeteredFn):
     def _measure(self, positions: Sequence[Position]) -> None:
         self._metrics.add("out", len(positions))
         now_us = self._clock()
-        heard_us = [max([reading.kafka_time_us for reading in position.readings]) for position in positions]
+        heard_us = [max(map(_KAFKA_TIME, position.readings)) for position in positions]
         self._metrics.observe_all(LATENCY_MS, [(now_us - at_us) // 1000 for at_us in heard_us])
         residuals_m = [position.residual_m for position in positions]
         self._metrics.observe_all(RESIDUAL_MM, [round(one * 1000) for one in residuals_m if one is not None])

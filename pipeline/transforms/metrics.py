@@ -5,9 +5,9 @@ So a reading costs next to nothing, and a bundle that fails counts for nothing: 
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any
 
 import apache_beam as beam
@@ -67,9 +67,7 @@ class StageMetrics:
 
     def observe_all(self, quantity: Quantity, values: Iterable[int]) -> None:
         """Take values of a quantity in, as :meth:`observe` does."""
-        take = self._quantities[quantity].take
-        for value in values:
-            take(value, 1)
+        self._quantities[quantity].take_all(values)
 
     def tell(self) -> None:
         """Tell Beam what the bundle came to. Only within a bundle does Beam listen."""
@@ -104,6 +102,13 @@ class _Observed:
         self._in_bucket[bisect_left(self._bounds, value)] += count
         if value > 0:
             self._sum += value * count
+
+    def take_all(self, values: Iterable[int]) -> None:
+        ordered = sorted(values)
+        ends = [bisect_right(ordered, bound) for bound in self._bounds]
+        for bucket, (first, end) in enumerate(pairwise((0, *ends, len(ordered)))):
+            self._in_bucket[bucket] += end - first
+        self._sum += sum(ordered[bisect_right(ordered, 0) :])
 
     def counts(self) -> Iterator[tuple[str, int]]:
         """Iterate over counters and counts; without any value there are none."""

@@ -23,34 +23,35 @@ def encode_position(position: Position) -> tuple[bytes, bytes]:
     The first five fields are the contract with the Node bridge; the others tell how far the position can be trusted.
     ``accuracy`` (m) is the horizontal 1-sigma, sqrt((σx² + σy²) / 2); ``course`` is in degrees clockwise from y.
     """
-    _, anchors, _, _, _, _, detached, battery_low, partitions, offsets = zip(*position.readings, strict=True)
-    refused = position.refused
+    fix_id, tag, at_us, x_m, y_m, z_m, xx_m2, xy_m2, yy_m2, zz_m2, *figures, refused, version, readings = position
+    speed_m_s, course_deg, residual_m, gdop, nis, nis_dof = figures
+    _, anchors, _, _, _, _, detached, battery_low, partitions, offsets = zip(*readings, strict=True)
     value = {
-        "tagid": position.tag,
-        "x": position.x_m,
-        "y": position.y_m,
+        "tagid": tag,
+        "x": x_m,
+        "y": y_m,
         "detached": True in detached,
         "battery_low": True in battery_low,
-        "z": position.z_m,
+        "z": z_m,
         "accuracy": accuracy_m(position),
-        "cov_xx": position.cov_xx_m2,
-        "cov_xy": position.cov_xy_m2,
-        "cov_yy": position.cov_yy_m2,
-        "sigma_z": None if position.var_zz_m2 is None else math.sqrt(position.var_zz_m2),
-        "speed": position.speed_m_s,
-        "course": position.course_deg,
-        "timestamp_generated": iso_utc(position.at_us),
+        "cov_xx": xx_m2,
+        "cov_xy": xy_m2,
+        "cov_yy": yy_m2,
+        "sigma_z": None if zz_m2 is None else math.sqrt(zz_m2),
+        "speed": speed_m_s,
+        "course": course_deg,
+        "timestamp_generated": iso_utc(at_us),
         "anchors": [anchor for anchor in anchors if anchor not in refused] if refused else anchors,
         "anchors_refused": refused,
-        "residual": position.residual_m,
-        "gdop": position.gdop,
-        "nis": position.nis,
-        "nis_dof": position.nis_dof,
-        "fix_id": position.fix_id,
-        "map_version": position.map_version,
+        "residual": residual_m,
+        "gdop": gdop,
+        "nis": nis,
+        "nis_dof": nis_dof,
+        "fix_id": fix_id,
+        "map_version": version,
         "records": tuple(zip(partitions, offsets, strict=True)),
     }
-    return position.tag.encode(), orjson.dumps(value)
+    return tag.encode(), orjson.dumps(value)
 
 
 def encode_rejected(rejected: Rejected, topic: str) -> tuple[bytes, bytes]:
