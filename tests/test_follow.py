@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -81,9 +81,9 @@ def blink(at_s: float, anchors: Sequence[str] = ANCHORS) -> list[Reading]:
     ]
 
 
-def known() -> Stage:
+def known(*, strict: bool = True) -> Stage:
     """A tag that has had five rounds and is tracked."""
-    stage = Stage()
+    stage = Stage(strict=strict)
     for at_s in range(5):
         stage.take(blink(float(at_s)))
         stage.fire_due(us(at_s + 0.5))
@@ -194,3 +194,23 @@ def test_an_unexpected_error_in_any_part_costs_readings_and_no_more(
         ("position", 202),
     ]
     assert calm.is_tracked
+
+
+def test_an_unexpected_error_over_many_readings_at_once_costs_none_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half-way through, what is remembered of the tag is spoilt; one by one, from what it was before, all goes well."""
+    loose, strict, calm = known(strict=False), known(), known()
+    expected = named(calm.take(blink(5.0)))
+    hear, heard = Rounds.hear, list[object]()
+
+    def stumble_once(self: Rounds, anchors: Collection[str]) -> None:
+        heard.append(anchors)
+        if len(heard) == 1:
+            raise ZeroDivisionError("stumbled")
+        hear(self, anchors)
+
+    monkeypatch.setattr(Rounds, "hear", stumble_once)
+    assert named(loose.take(blink(5.0))) == expected
+    assert len(heard) == 2
+    heard.clear()
+    with pytest.raises(ZeroDivisionError):
+        strict.take(blink(5.0))

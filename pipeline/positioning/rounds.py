@@ -14,7 +14,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from operator import attrgetter
+from operator import itemgetter
 
 from pipeline.model import Group, Reading, Reason, Rejected, Stage
 from pipeline.positioning.seen import NEARLY_FULL, Seen
@@ -28,7 +28,8 @@ MILLISECOND_US = 1000
 _NEVER_US = 2**62
 _NUMBERED = 32
 """Anchors of a tag that have numbers before one that is no longer heard loses its own."""
-_by_time = attrgetter("measured_at_us", "kafka_time_us", "anchor")
+by_time = itemgetter(*map(Reading._fields.index, ("measured_at_us", "kafka_time_us", "anchor")))
+"""What readings of a group are sorted by."""
 
 
 class GroupingMode(str, enum.Enum):
@@ -159,6 +160,14 @@ class Rounds:
         """Drop what can no longer come again as a duplicate, because it would be late."""
         self.seen.forget_before(self.newest_us - settings.max_lateness_us)
 
+    def hear(self, anchors: Collection[str]) -> None:
+        """Count which anchors were heard in a round, and forget those that have been silent for too many."""
+        if len(self.heard) == len(anchors) and not any(self.heard.values()) and self.heard.keys() == set(anchors):
+            return
+        silent = {anchor: rounds + 1 for anchor, rounds in self.heard.items() if anchor not in anchors}
+        self.heard = dict.fromkeys(anchors, 0)
+        self.heard.update((anchor, rounds) for anchor, rounds in silent.items() if rounds < FORGET_AFTER_ROUNDS)
+
     def _refusal(self, reading: Reading, settings: GroupingSettings) -> Rejected | None:
         behind_us = self.newest_us - reading.measured_at_us
         if behind_us > settings.max_lateness_us:
@@ -229,7 +238,7 @@ class Rounds:
 
         There have to be any.
         """
-        ordered = sorted(self.open.values(), key=_by_time)
+        ordered = sorted(self.open.values(), key=by_time)
         if ordered[-1].measured_at_us - ordered[0].measured_at_us <= settings.max_reading_age_us:
             return ordered
         best: list[Reading] = []
@@ -265,8 +274,7 @@ class Rounds:
     def _end(self, together: list[Reading], settings: GroupingSettings) -> list[Outcome]:
         """End the round, of whose readings those given agree in time."""
         self.opened_at_us = 0
-        if self.heard.keys() != self.open.keys() or any(self.heard.values()):
-            self._hear()
+        self.hear(self.open)
         if len(together) < MIN_ANCHORS:
             self.carried = set(self.open)
             return []
@@ -278,12 +286,6 @@ class Rounds:
         self.open, self.carried = {}, set()
         self.rounds = min(self.rounds + 1, NEW_FOR_ROUNDS)
         return outcomes
-
-    def _hear(self) -> None:
-        """Count which anchors were heard in this round, and forget those that have been silent for too many."""
-        silent = {anchor: rounds + 1 for anchor, rounds in self.heard.items() if anchor not in self.open}
-        self.heard = dict.fromkeys(self.open, 0)
-        self.heard.update((anchor, rounds) for anchor, rounds in silent.items() if rounds < FORGET_AFTER_ROUNDS)
 
     def _give_up(self, reading: Reading) -> Group:
         """Return a reading for which not enough others came in time, as a group of its own."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from apache_beam.utils.timestamp import Timestamp
 
 from pipeline.model import Group, Reading, Reason, Rejected, Stage
 from pipeline.positioning.rounds import GroupingSettings, Outcome, Rounds
+from pipeline.positioning.whole_rounds import add_all
 from pipeline.transforms import round_state
 from pipeline.transforms.metric_names import GROUP_SIZE
 from pipeline.transforms.metrics import MeteredFn
@@ -75,21 +77,13 @@ class GroupFn(MeteredFn):
         for tag, ones in readings.items():
             self._metrics.add("in", len(ones))
             rounds = states.get(tag) or Rounds()
-            taken: list[Reading] = []
-            for reading in ones:
-                try:
-                    found = rounds.add(reading, self._settings)
-                except Exception as error:
-                    if self._strict:
-                        raise
-                    _LOG.exception("a reading of tag %s could not be grouped", tag)
-                    self._metrics.internal_error()
-                    outcomes.append(_internal_error(reading, error))
-                    rounds = self._rebuilt(states.before(tag) or Rounds(), taken)
-                else:
-                    taken.append(reading)
-                    if found:
-                        outcomes.extend(found)
+            try:
+                outcomes += add_all(rounds, ones, self._settings)
+            except Exception:
+                if self._strict:
+                    raise
+                _LOG.exception("readings of tag %s could not be grouped at once, and are one by one", tag)
+                rounds = self._one_by_one(states, tag, ones, outcomes)
             self._keep(states, tag, rounds)
         states.commit(timer)
         self._count(outcomes)
@@ -121,6 +115,25 @@ class GroupFn(MeteredFn):
         self._count(outcomes)
         return outcomes
 
+    def _one_by_one(
+        self, states: TagStates[Rounds], tag: str, readings: Sequence[Reading], outcomes: list[Outcome]
+    ) -> Rounds:
+        """Take readings in of which one or more fail, and reject those; return the rounds that come of the others."""
+        rounds = states.before(tag) or Rounds()
+        taken: list[Reading] = []
+        for reading in readings:
+            try:
+                found = rounds.add(reading, self._settings)
+            except Exception as error:  # noqa: BLE001  (strict has raised already)
+                _LOG.exception("a reading of tag %s could not be grouped", tag)
+                self._metrics.internal_error()
+                outcomes.append(_internal_error(reading, error))
+                rounds = self._rebuilt(states.before(tag) or Rounds(), taken)
+            else:
+                taken.append(reading)
+                outcomes += found
+        return rounds
+
     def _rebuilt(self, rounds: Rounds, taken: list[Reading]) -> Rounds:
         """Return the rounds as they were before a reading that failed half-way: grouping again gives the same."""
         for reading in taken:
@@ -132,14 +145,15 @@ class GroupFn(MeteredFn):
         states.put(tag, rounds.due_us(self._settings), rounds)
 
     def _count(self, outcomes: list[Outcome]) -> None:
-        groups = 0
-        for outcome in outcomes:
-            if isinstance(outcome, Group):
-                groups += 1
-                self._metrics.observe(GROUP_SIZE, len(outcome.readings))
-            else:
-                self._metrics.rejected(outcome.reason)
+        sizes = Counter([len(outcome.readings) for outcome in outcomes if isinstance(outcome, Group)])
+        for size, count in sizes.items():
+            self._metrics.observe(GROUP_SIZE, size, count)
+        groups = sizes.total()
         self._metrics.add("out", groups)
+        if groups < len(outcomes):
+            for outcome in outcomes:
+                if isinstance(outcome, Rejected):
+                    self._metrics.rejected(outcome.reason)
 
 
 def _internal_error(reading: Reading, error: Exception) -> Rejected:
