@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from pipeline.model import KafkaRecord, Reading
+from pipeline.positioning.tag_thinning import ByTag
+from pipeline.positioning.watched import Watched
 from pipeline.site import Anchor, Site
 from pipeline.wire.message_pb2 import AnchorData, TagData
 
@@ -50,6 +55,34 @@ def reading(
         partition=0,
         offset=offset,
     )
+
+
+def watched(readings: Sequence[Reading]) -> Watched:
+    """Readings as the tag watch looks at them."""
+    if not readings:
+        return Watched((), (), (), (), (), ())
+    tag, anchor, _, measured_at_us, kafka_time_us, _, detached, battery_low, _, _ = zip(*readings, strict=True)
+    return Watched(tag, anchor, measured_at_us, kafka_time_us, detached, battery_low)
+
+
+def columns(readings: Sequence[Reading], groups: dict[str, int] | None = None) -> ByTag:
+    """Readings, tag by tag, as they are thinned for the tag watch; of one tag group unless told otherwise.
+
+    Tags and anchors have their numbers by the alphabet.
+    """
+    tags, anchors = sorted({one.tag for one in readings}), sorted({one.anchor for one in readings})
+    numbers = [
+        (
+            (groups or {}).get(one.tag, 0),
+            tags.index(one.tag),
+            anchors.index(one.anchor),
+            one.measured_at_us,
+            one.kafka_time_us,
+            one.detached + 2 * one.battery_low,
+        )
+        for one in readings
+    ]
+    return ByTag(*np.array(numbers, np.int64).reshape(-1, 6).T)
 
 
 def record(

@@ -15,11 +15,12 @@ from pipeline.model import KafkaRecord, Reading
 from pipeline.site import Anchor, Site, TagIdentity
 from pipeline.transforms.tag_groups import by_tag, tag_group
 from pipeline.wire import tag_codes
-from pipeline.wire.batch_decoder import Batch, BatchDecoder, all_odd, joined
+from pipeline.wire.batch_decoder import Batch, BatchDecoder, all_odd
 from pipeline.wire.decode import EARLIEST_PLAUSIBLE_US, MAX_AHEAD_US, MAX_ID_LENGTH, decode
 from pipeline.wire.kafka_records import pack_records
 from pipeline.wire.message_pb2 import AnchorData
 from pipeline.wire.readings import unpack_by_tag
+from pipeline.wire.state_pb2 import Readings
 from tests.readings import DEMO, GOLDEN, record, us
 
 NAME = "0003FFDDEEFF"
@@ -127,13 +128,10 @@ def slowly(records: list[KafkaRecord], site: Site) -> dict[str, list[Reading]]:
 
 def quickly(decoder: BatchDecoder, batch: Batch, site: Site) -> dict[str, list[Reading]]:
     others = [(number, reading) for number, one in batch.odd for reading in decode(one, site).readings]
-    found: dict[str, list[Reading]] = {}
-    for group, rows in decoder.by_group(batch, others):
-        of_group = unpack_by_tag(decoder.pack(rows))
-        assert {tag_group(tag) for tag in of_group} == {group}
-        assert not found.keys() & of_group.keys()
-        found |= of_group
-    return found
+    packed = Readings.FromString(decoder.pack(decoder.by_tag(batch, others)))
+    assert len(set(packed.tag)) == len(packed.tag)
+    assert [tag_group(tag) for tag in packed.tag] == sorted(map(tag_group, packed.tag))
+    return unpack_by_tag(packed.SerializeToString())
 
 
 def is_plain(one: KafkaRecord, site: Site) -> bool:
@@ -223,14 +221,9 @@ def test_tags_are_forgotten_when_they_are_many(monkeypatch: pytest.MonkeyPatch) 
         assert len(decoder._codes) <= 5 + 4
 
 
-def test_parts_leave_as_one() -> None:
+def test_what_is_packed_is_unchanged() -> None:
     decoder = BatchDecoder(DEMO, tag_group)
-    parts = []
-    for first in (0, 2):
-        batch = decoder.decode(pack_records([record(f"A{first}", offset=first), record("A1", offset=first + 1)]))
-        ((group, rows),) = decoder.by_group(batch, ())
-        assert group == tag_group("T")
-        parts.append(rows)
-    (readings,) = unpack_by_tag(decoder.pack(joined(parts))).values()
-    assert [(one.anchor, one.offset) for one in readings] == [("A0", 0), ("A1", 1), ("A2", 2), ("A1", 3)]
-    assert np.array_equal(parts[0].rows["offset"], [0, 1]), "what was packed is unchanged"
+    given_readings = decoder.by_tag(decoder.decode(pack_records([record("A2"), record("A1")])), ())
+    before = given_readings.rows.copy()
+    decoder.pack(given_readings)
+    assert np.array_equal(given_readings.rows, before)

@@ -46,15 +46,6 @@ def test_a_full_batch_leaves_before_the_bundle_ends() -> None:
     assert contents(list(batches.rest())) == [(2, b"other", 5), (1, str(2 * MAX_BATCH).encode(), 2 * MAX_BATCH)]
 
 
-def test_an_item_may_stand_for_many() -> None:
-    batches = Batches[str](joined)
-    assert batches.add(1, "a", 30, MAX_BATCH - 1) is None
-    assert batches.add(1, "b", 20) is None
-    full = batches.add(1, "c", 10, MAX_BATCH)
-    assert full is not None
-    assert contents([full, *batches.rest()]) == [(1, b"a b", 20), (1, b"c", 10)]
-
-
 def test_elements_are_in_the_global_window() -> None:
     batches = Batches[str](joined)
     batches.add(1, "a", 1_713_300_000_000_001)

@@ -14,9 +14,8 @@ from pipeline.model import KafkaRecord, Reading, Rejected
 from pipeline.positioning.anchor_watch import AnchorWatchSettings
 from pipeline.positioning.tag_thinning import needed
 from pipeline.positioning.tag_watch import TagWatchSettings
-from pipeline.positioning.watched import Watched
 from pipeline.site import Anchor, Site, TagIdentity
-from pipeline.transforms import batches, decode, tag_watch_state
+from pipeline.transforms import decode, tag_watch_state
 from pipeline.transforms.decode import WATCHED, Besides, DecodeFn
 from pipeline.transforms.outputs import REJECTED
 from pipeline.transforms.sightings import SIGHTINGS
@@ -25,7 +24,7 @@ from pipeline.wire.batch_decoder import BatchDecoder
 from pipeline.wire.kafka_records import pack_records
 from pipeline.wire.readings import unpack_by_tag
 from pipeline.wire.sightings import unpack_sightings
-from tests.readings import DEMO, record, us
+from tests.readings import DEMO, columns, record, us, watched
 
 BAD = KafkaRecord(0, 9, us(0.5), b"\xff")
 
@@ -71,11 +70,10 @@ def blinks(count: int, *, anchor: str = "A0", tag: str = "T") -> list[KafkaRecor
     return [record(anchor, 0.0, kafka_s=number / 1000, tags={tag: 1.5}, offset=number) for number in range(count)]
 
 
-def test_batches_of_a_bundle_leave_together_at_the_earliest_time() -> None:
-    outcomes = Stage().bundle([record("A0", 2.0, offset=2)], [record("A1", 1.0, offset=1)], [])
-    ((_, batch),) = outcomes
-    assert batch.timestamp == Timestamp(micros=us(1.0))
-    assert [(one.anchor, one.offset) for one in readings(outcomes)] == [("A0", 2), ("A1", 1)]
+def test_what_a_batch_holds_of_a_tag_group_leaves_together_at_the_earliest_time() -> None:
+    outcomes = Stage().bundle([record("A0", 2.0, offset=2), record("A1", 1.0, offset=1)], [record(at_s=3.0)], [])
+    assert [batch.timestamp for _, batch in outcomes] == [Timestamp(micros=us(1.0)), Timestamp(micros=us(3.0))]
+    assert [(one.anchor, one.offset) for one in readings(outcomes[:1])] == [("A0", 2), ("A1", 1)]
 
 
 def test_each_tag_group_has_an_element_of_its_own() -> None:
@@ -103,7 +101,6 @@ def test_records_are_counted_as_they_end() -> None:
 
 
 def test_no_element_holds_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "MAX_BATCH", 10)
     monkeypatch.setattr(decode, "MAX_BATCH", 10)
     outcomes = Stage().bundle(blinks(7), blinks(25), blinks(3))
     sizes = [len(readings([one])) for one in outcomes]
@@ -126,13 +123,14 @@ def test_the_map_may_change_from_one_bundle_to_the_next() -> None:
 
 def test_the_tag_watch_has_what_it_needs() -> None:
     bounds = TagWatchSettings()
-    outcomes = Stage(Besides(tags=bounds)).bundle(blinks(300), blinks(2, tag="U"))
+    outcomes = Stage(Besides(tags=bounds)).bundle([*blinks(300), *blinks(2, tag="U")])
     packed = [value.value[1] for name, value in outcomes if name == WATCHED]
-    watched = {tag: columns for one in packed for tag, columns in tag_watch_state.unpack(one)[0]}
+    of_tags = {tag: of_tag for one in packed for tag, of_tag in tag_watch_state.unpack(one)[0]}
     for tag, most in (("T", 10), ("U", 2)):
-        given = Watched.of([one for one in readings(outcomes) if one.tag == tag])
-        assert [*map(list, watched[tag])] == [*map(list, given.at(needed(given, bounds)))]
-        assert 0 < len(watched[tag].tag) <= most
+        given = [one for one in readings(outcomes) if one.tag == tag]
+        left = [given[number] for number in needed(columns(given), bounds).tolist()]
+        assert list(of_tags[tag].each()) == list(watched(left).each())
+        assert 0 < len(left) <= most
 
 
 def test_anchors_are_heard_whatever_became_of_the_record() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from hypothesis import given, settings
@@ -13,10 +13,10 @@ from pipeline.model import Reading
 from pipeline.positioning.anchor_watch import AnchorWatch, AnchorWatchSettings
 from pipeline.positioning.known_anchors import AnchorChange, KnownAnchors, anchor_change
 from pipeline.positioning.runs import Run
+from pipeline.positioning.tag_flags import Taken
 from pipeline.positioning.tag_thinning import needed
 from pipeline.positioning.tag_watch import TagWatch, TagWatchSettings
-from pipeline.positioning.watched import Watched
-from tests.readings import reading, us
+from tests.readings import columns, reading, us, watched
 from tests.test_anchor_watch import ABC
 
 OF_ANCHORS = AnchorWatchSettings()
@@ -26,7 +26,8 @@ TAGS = "TU"
 
 
 def thinned(batch: Sequence[Reading], of_tags: TagWatchSettings) -> list[Reading]:
-    return [batch[number] for number in needed(Watched.of(batch), of_tags)]
+    by_tag = sorted(batch, key=lambda one: one.tag)
+    return [by_tag[number] for number in needed(columns(by_tag), of_tags).tolist()]
 
 
 @dataclass
@@ -49,7 +50,7 @@ class Side:
         events: list[Event] = []
         for tag, watch in self.watches.items():
             of_tag = [one for one in batch if one.tag == tag]
-            events += watch.take_all(Watched.of(of_tag), self.settings) if of_tag else []
+            events += watch.take_all(watched(of_tag), self.settings) if of_tag else []
         return events
 
     def _hear(self, batch: Sequence[Reading]) -> None:
@@ -183,6 +184,52 @@ def test_what_batches_leave_out_changes_nothing(
         number += 1
     play.advance(us(100_000.0))
     assert play.needed.standing() == play.all.standing()
+
+
+def is_as_new(one: Reading, other: Reading) -> bool:
+    """Whether it is as new by its stamp, and as near as can be told."""
+    times = [Taken.of(each.measured_at_us, each.kafka_time_us, ALONE.flag_tolerance_us) for each in (one, other)]
+    return times[0].stamped_us >= times[1].stamped_us and times[0].at_us >= times[1].at_us
+
+
+@given(phases, st.sampled_from([ALONE, WITH_ANCHORS]), st.sampled_from([3, 5]))
+@settings(max_examples=200, deadline=None)
+def test_what_is_needed_of_many_groups_is_left_of_them_all(
+    found: Phases, of_tags: TagWatchSettings, group_of_u: int
+) -> None:
+    batch = sorted(as_they_come(found, dict.fromkeys("ABC", 0)), key=lambda one: one.tag)
+    groups = {"T": 3, "U": group_of_u}
+    left = set(needed(columns(batch, groups), of_tags).tolist())
+    first_of_anchor: dict[tuple[int, str], int] = {}
+    for tag in TAGS:
+        of_tag = [number for number, one in enumerate(batch) if one.tag == tag]
+        since = 0
+        for place, number in enumerate(of_tag):
+            one = batch[number]
+            before = batch[of_tag[place - 1]] if place else one
+            if (one.detached, one.battery_low) != (before.detached, before.battery_low):
+                since = place
+            assert number in left or any(is_as_new(batch[other], one) for other in of_tag[since:place])
+            first_of_anchor.setdefault((groups[tag], one.anchor), one.kafka_time_us)
+            first_of_anchor[groups[tag], one.anchor] = min(first_of_anchor[groups[tag], one.anchor], one.kafka_time_us)
+        of_left = [number for number in of_tag if number in left]
+        assert heard_from_to(batch[number] for number in of_tag) == heard_from_to(batch[number] for number in of_left)
+    if of_tags.told_after_us:
+        assert {(groups[batch[number].tag], batch[number].anchor, batch[number].kafka_time_us) for number in left} >= {
+            (*key, at_us) for key, at_us in first_of_anchor.items()
+        }
+
+
+def heard_from_to(readings: Iterable[Reading]) -> tuple[int | None, dict[str, int]]:
+    """Return when a tag was first heard, and when each anchor heard it last."""
+    given_readings = sorted(readings, key=lambda one: one.kafka_time_us)
+    first_us = given_readings[0].kafka_time_us if given_readings else None
+    return first_us, {one.anchor: one.kafka_time_us for one in given_readings}
+
+
+def test_of_times_that_lie_ages_apart_all_is_left() -> None:
+    batch = [reading("A"), reading("A")._replace(kafka_time_us=-(2**61), measured_at_us=2**61), reading("A")]
+    assert len(thinned(batch, WITH_ANCHORS)) == len(batch)
 
 
 def numbers(batch: Sequence[Reading], of_tags: TagWatchSettings = WITH_ANCHORS) -> list[int]:

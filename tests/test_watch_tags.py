@@ -18,14 +18,14 @@ from pipeline.events import Event, Sighting
 from pipeline.model import Reading
 from pipeline.positioning.known_anchors import ALL, AnchorChange, KnownAnchors
 from pipeline.positioning.tag_watch import TagWatch
-from pipeline.positioning.watched import Heard, Watched
+from pipeline.positioning.watched import Heard
 from pipeline.transforms import tag_watch_state as state
 from pipeline.transforms.tag_groups import TAG_GROUPS, TagStates, tag_group, timer_at
 from pipeline.transforms.watch_anchors import WatchAnchors
 from pipeline.transforms.watch_tags import WatchTags, WatchTagsFn
 from pipeline.wire.sightings import pack_sightings
 from tests.beam_engines import BUNDLE_BASED, engine
-from tests.readings import reading, us
+from tests.readings import columns, reading, us, watched
 from tests.test_anchor_watch import ABC, beats
 from tests.test_anchor_watch import SETTINGS as ANCHOR_SETTINGS
 from tests.test_tag_groups import ListBag, OneTimer
@@ -66,7 +66,9 @@ def anchors() -> KnownAnchors:
 
 
 def packed(readings: Sequence[Reading]) -> bytes:
-    return state.pack_readings(Watched.of(readings), range(len(readings)))
+    by_tag = sorted(readings, key=lambda one: one.tag)
+    tags = [(tag, sum(one.tag == tag for one in readings)) for tag in sorted({one.tag for one in readings})]
+    return state.pack_readings(tags, sorted({one.anchor for one in readings}), columns(by_tag))
 
 
 def test_golden_bytes() -> None:
@@ -92,8 +94,8 @@ def test_golden_bytes_of_what_flows_in() -> None:
     assert flowing.hex() == GOLDEN_INPUT
     found, changes = state.unpack(flowing)
     assert [(tag, list(of_tag.each())) for tag, of_tag in found] == [
-        ("T", list(Watched.of([readings[0], readings[2]]).each())),
-        ("U", list(Watched.of([readings[1]]).each())),
+        ("T", list(watched([readings[0], readings[2]]).each())),
+        ("U", list(watched([readings[1]]).each())),
     ]
     assert changes == [change]
 

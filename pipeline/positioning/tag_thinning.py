@@ -1,4 +1,4 @@
-"""Of the readings of a tag group that leave together, those without which the tag watch would tell something else.
+"""Of the readings that leave together, those without which the tag watch would tell something else.
 
 Those are:
 
@@ -7,15 +7,15 @@ Those are:
   newest stamp, which the tag watch alone knows. But let an earlier reading of the tag be as new by time and by stamp,
   with no reading between that has other flags. Either it has changed the flag already; or it was not new enough, and
   then this one is not either, for nothing has changed meanwhile but the newest stamp, which rises. So of readings with
-  the same flags on end only those count that are newer than those before. They are few, for stamps are whole seconds,
-  and one blink has one. All that is left out is no newer, so the newest stamp stays what it is.
+  the same flags on end only those count that are newer than each of those before. They are few, for stamps are whole
+  seconds, and one blink has one. All that is left out is no newer, so the newest stamp stays what it is.
 - *When the tag was heard*: of spans of Kafka's time no longer than ``tag_timeout`` the first reading, and each anchor's
   last. The readings of a span are of one run. Its ends are kept; no gap within it is over ``tag_timeout``, for the
   span is not; and from one span to the next the gaps are what they were. Of an anchor's times in a run the newest alone
   counts, and that is the last of its span.
 - *That an anchor is heard again*: of spans no longer than the anchor watch takes to tell of a death, the first reading
-  of each anchor. A silence of which it told is longer, so what ends it is never in a span with what came before.
-  Without an anchor watch there are no silences.
+  of each anchor by a tag of the group. A silence of which it told is longer, so what ends it is never in a span with
+  what came before. Without an anchor watch there are no silences.
 
 Two bounds: a batch that reaches back to before its tag was found away, which after the watermark nothing does, lets the
 tag return with the first of its readings that is kept, later by ``tag_timeout`` at most. And an anchor whose death and
@@ -24,97 +24,106 @@ return are told at once is back when its return is told.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from typing import NamedTuple, TypeAlias
 
-from pipeline.positioning.tag_flags import Taken
+import numpy as np
+import numpy.typing as npt
+
 from pipeline.positioning.tag_watch import TagWatchSettings
-from pipeline.positioning.watched import Watched
 
-_NEVER_US = -(2**63)
+Integers: TypeAlias = npt.NDArray[np.int64]
+Booleans: TypeAlias = npt.NDArray[np.bool_]
+
+_MOST = 2**62
+"""What is put together of numbers stays below."""
 
 
-def needed(watched: Watched, settings: TagWatchSettings) -> list[int]:
+class ByTag(NamedTuple):
+    """Readings tag by tag, those of a tag in the order in which they came: columns of equal length."""
+
+    group: Integers
+    """The tag group; those of a group are together."""
+    tag: Integers
+    """A number for each tag."""
+    anchor: Integers
+    """A number for each anchor, from 0, at most 32 bits."""
+    measured_at_us: Integers
+    kafka_time_us: Integers
+    flags: Integers
+    """A number for what the tag says of itself."""
+
+    def at(self, numbers: Integers | slice) -> ByTag:
+        """Return some of the readings."""
+        return ByTag(*[column[numbers] for column in self])
+
+
+def needed(readings: ByTag, settings: TagWatchSettings) -> Integers:
     """Return the numbers of those readings that the tag watch needs, rising."""
-    came_us = list(watched.kafka_time_us)
-    times_us = sorted(came_us)
-    order: Sequence[int] = range(len(came_us))
-    found: set[int] | None = None
-    if times_us != came_us:  # records of more than one partition
-        order = sorted(order, key=came_us.__getitem__)
-    elif times_us and times_us[-1] - times_us[0] <= settings.tag_timeout_us:
-        found = _of_an_ordinary_batch(watched, settings.flag_tolerance_us)
-    if found is None:
-        found = _of_flags(watched, settings.flag_tolerance_us)
-        found.update(_of_tags(watched, order, times_us, settings.tag_timeout_us))
-    if settings.told_after_us:
-        found.update(_of_anchors(watched, order, times_us, settings.told_after_us))
-    return sorted(found)
+    size = len(readings.tag)
+    if size <= 1:
+        return np.arange(size)
+    stamped_us = np.minimum(readings.measured_at_us, readings.kafka_time_us)
+    if (int(readings.kafka_time_us.max()) - int(stamped_us.min()) + 1) * size >= _MOST:
+        return np.arange(size)  # of years apart, with which nobody has to be quick
+    is_needed = _may_change_a_flag(readings, stamped_us, settings.flag_tolerance_us)
+    is_needed[_heard(readings, settings)] = True
+    return is_needed.nonzero()[0]
 
 
-def _of_an_ordinary_batch(watched: Watched, tolerance_us: int) -> set[int] | None:
-    """Return what flags and tags need of readings that came in order and are one span; all in one go.
+def _may_change_a_flag(readings: ByTag, stamped_us: Integers, tolerance_us: int) -> Booleans:
+    """Return which readings no reading before is as new as; see :class:`~pipeline.positioning.tag_flags.Taken`.
 
-    None: there are flags, or a clock that is not within the tolerance, for which this is too simple.
+    Each is held to two of those before with the same flags on end: one of the newest stamp, and one of the newest time.
     """
-    if True in watched.detached or True in watched.battery_low:
-        return None
-    newest_us: dict[str, int] = {}
-    newest_of = newest_us.get
-    last: dict[tuple[str, str], int] = {}
-    found: list[int] = []
-    number = 0
-    for tag, anchor, stamped_us, kafka_time_us in zip(*watched[:4], strict=True):
-        if not 0 <= kafka_time_us - stamped_us <= tolerance_us:
-            return None
-        last[tag, anchor] = number
-        if stamped_us > newest_of(tag, _NEVER_US):
-            newest_us[tag] = stamped_us
-            found.append(number)
-        number += 1  # noqa: SIM113  (a pair a reading less)
-    return {*found, *last.values()}
+    begins = _changes(readings.tag) | _changes(readings.flags)
+    run, came_us = begins.cumsum(), readings.kafka_time_us
+    at_us = np.where(came_us - stamped_us <= tolerance_us, stamped_us, came_us)
+    earliest_us = stamped_us.min()
+    above = run * (came_us.max() - earliest_us + 1)  # a run's times are above all those of the runs before
+    is_new = np.ones(len(run), bool)
+    for times_us in (stamped_us, at_us):
+        newest = _newest_so_far(times_us - earliest_us + above)[:-1]
+        is_new[1:] &= (stamped_us[1:] > stamped_us[newest]) | (at_us[1:] > at_us[newest])
+        if times_us is stamped_us and np.array_equal(stamped_us, at_us):
+            break
+    return is_new | begins
 
 
-def _of_flags(watched: Watched, tolerance_us: int) -> set[int]:
-    """Return which readings may change a flag, the first of each tag among them."""
-    newest: dict[str, tuple[int, int, bool, bool]] = {}
-    newest_of = newest.get
-    found: set[int] = set()
-    for number, (tag, _, measured_at_us, kafka_time_us, detached, low) in enumerate(zip(*watched, strict=True)):
-        stamped_us, at_us = Taken.of(measured_at_us, kafka_time_us, tolerance_us)
-        before = newest_of(tag)
-        if before is not None and before[2] == detached and before[3] == low:
-            if stamped_us <= before[0] and at_us <= before[1]:
-                continue
-            found.add(number)
-            if stamped_us < before[0] or at_us < before[1]:
-                continue
-        found.add(number)
-        newest[tag] = stamped_us, at_us, detached, low
-    return found
+def _newest_so_far(times: Integers) -> Integers:
+    """Return of each time the number of the greatest up to it, itself among them."""
+    is_newest = times == np.maximum.accumulate(times)
+    numbers: Integers = is_newest * np.arange(len(times))
+    np.maximum.accumulate(numbers, out=numbers)
+    return numbers
 
 
-def _of_tags(watched: Watched, order: Sequence[int], times_us: Sequence[int], timeout_us: int) -> Iterator[int]:
-    """Iterate over which readings tell when tags were heard; ``order`` is that of the times."""
-    tags, anchors = [watched.tag[number] for number in order], [watched.anchor[number] for number in order]
-    for first, end in _spans(times_us, timeout_us):
-        of_span, numbers = tags[first:end], order[first:end]
-        yield from dict(zip(zip(of_span, anchors[first:end], strict=True), numbers, strict=True)).values()
-        yield from dict(zip(reversed(of_span), reversed(numbers), strict=True)).values()
+def _heard(readings: ByTag, settings: TagWatchSettings) -> Integers:
+    """Return which readings tell when tags were heard and, where there is an anchor watch, that anchors were."""
+    at_most_us = min(settings.tag_timeout_us, settings.told_after_us or settings.tag_timeout_us)
+    came_us = readings.kafka_time_us
+    begins = _changes(readings.tag)
+    order = np.arange(len(begins))
+    if ((came_us[1:] < came_us[:-1]) & ~begins[1:]).any():  # records of more than one partition
+        order = np.lexsort((came_us, begins.cumsum()))
+    span = ((came_us - came_us.min()) // at_most_us)[order]
+    begins |= _changes(span)
+    anchor = readings.anchor[order]
+    of_anchor = begins.cumsum() * (int(anchor.max()) + 1) + anchor
+    by_anchor = of_anchor.argsort(kind="stable")
+    is_first = _changes(of_anchor[by_anchor])
+    firsts, lasts = by_anchor[is_first], by_anchor[np.append(is_first[1:], True)]
+    found = [begins.nonzero()[0], lasts]
+    if settings.told_after_us:
+        columns = came_us[order[firsts]], anchor[firsts], readings.group[order[firsts]], span[firsts]
+        earliest_first = np.lexsort(columns)
+        is_first = np.logical_or.reduce([_changes(column[earliest_first]) for column in columns[1:]])
+        found.append(firsts[earliest_first[is_first]])
+    numbers: Integers = order[np.concatenate(found)]
+    return numbers
 
 
-def _of_anchors(watched: Watched, order: Sequence[int], times_us: Sequence[int], told_after_us: int) -> Iterator[int]:
-    """Iterate over which readings tell that an anchor is heard; ``order`` is that of the times."""
-    anchors = watched.anchor if isinstance(order, range) else [watched.anchor[number] for number in order]
-    for first, end in _spans(times_us, told_after_us):
-        of_span = anchors[first:end]
-        yield from [order[first + of_span.index(anchor)] for anchor in set(of_span)]
-
-
-def _spans(times_us: Sequence[int], at_most_us: int) -> Iterator[tuple[int, int]]:
-    """Iterate over where spans of ordered times begin and end that are no longer than that."""
-    first = 0
-    while first < len(times_us):
-        end = bisect_right(times_us, times_us[first] + at_most_us, first)
-        yield first, end
-        first = end
+def _changes(column: Integers) -> Booleans:
+    """Return where a column is other than just before, as it is where it begins."""
+    changes = np.ones(len(column), bool)
+    np.not_equal(column[1:], column[:-1], out=changes[1:])
+    return changes

@@ -25,18 +25,12 @@ class Batches(Generic[Item]):
     def __init__(self, pack: Callable[[list[Item]], object]) -> None:
         self._pack = pack
         self._items: dict[int, list[Item]] = {}
-        self._held: dict[int, int] = {}
         self._earliest_us: dict[int, int] = {}
 
-    def add(self, tag_group: int, item: Item, at_us: int, size: int = 1) -> Batched | None:
-        """Take an item of a Kafka time in; return the batch before it, if it has no room in that.
-
-        An item may stand for more than one: ``size`` of them, at most ``MAX_BATCH``.
-        """
-        held = self._held.get(tag_group, 0)
-        full = self._batch(tag_group) if held and held + size > MAX_BATCH else None
+    def add(self, tag_group: int, item: Item, at_us: int) -> Batched | None:
+        """Take an item of a Kafka time in; return the batch before it, if it has no room in that."""
+        full = self._batch(tag_group) if len(self._items.get(tag_group, ())) >= MAX_BATCH else None
         self._items.setdefault(tag_group, []).append(item)
-        self._held[tag_group] = self._held.get(tag_group, 0) + size
         self._earliest_us[tag_group] = min(at_us, self._earliest_us.get(tag_group, at_us))
         return full
 
@@ -46,7 +40,6 @@ class Batches(Generic[Item]):
             yield self._batch(tag_group)
 
     def _batch(self, tag_group: int) -> Batched:
-        del self._held[tag_group]
         packed = self._pack(self._items.pop(tag_group))
         at = Timestamp(micros=self._earliest_us.pop(tag_group))
         return WindowedValue((tag_group, packed), at, _EVERYWHEN)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.timestamp import Timestamp
+from apache_beam.utils.windowed_value import WindowedValue
 
 from pipeline.events import Sighting
 from pipeline.model import KafkaRecord, Reading, Reason
@@ -15,20 +19,22 @@ from pipeline.positioning import tag_thinning, thinning
 from pipeline.positioning.anchor_watch import AnchorWatchSettings
 from pipeline.positioning.tag_watch import TagWatchSettings
 from pipeline.site import SiteSource
-from pipeline.transforms.batches import MAX_BATCH, Batched, Batches
+from pipeline.transforms.batches import MAX_BATCH
 from pipeline.transforms.map_reports import MAP_REPORTS, MapReporter, Reports
 from pipeline.transforms.outputs import rejected, sort_out
 from pipeline.transforms.sightings import SIGHTINGS, SightingBatches, heard
 from pipeline.transforms.site_fn import SiteFn
 from pipeline.transforms.tag_groups import tag_group
 from pipeline.transforms.tag_watch_state import pack_readings
-from pipeline.wire.batch_decoder import Batch, BatchDecoder, Heard, TaggedRows, all_odd, joined
+from pipeline.wire.batch_decoder import Batch, BatchDecoder, Heard, Integers, TaggedRows, all_odd, begins
 from pipeline.wire.decode import Decoded, decode, refused_record
+from pipeline.wire.tag_codes import tag_groups_of
 
 READINGS = "readings"
 WATCHED = "watched"
 """Readings once more, for the tag watch: what flows into a stateful stage may flow into nothing else."""
 
+_EVERYWHEN = (GlobalWindow(),)
 _LOG = logging.getLogger(__name__)
 
 
@@ -50,7 +56,7 @@ NOTHING_BESIDES = Besides()
 class Decode(beam.PTransform):
     """``PCollection[bytes]``, packed ``KafkaRecords``, to readings, sightings of anchors and rejections.
 
-    Gives a dict: ``readings``, ``(tag group, packed readings)``, what one bundle held of a tag group being one element,
+    Gives a dict: ``readings``, ``(tag group, packed readings)``, what one batch held of a tag group being one element,
     for the shuffle costs per element; ``watched``, what the tag watch needs of them; ``sightings``,
     ``(SITE, packed sightings)``, likewise; ``map_reports``, ``(SITE, packed report)``; and ``rejected``.
     """
@@ -91,12 +97,11 @@ class DecodeFn(SiteFn):
             self._decoder.make_room()
         else:
             self._decoder = BatchDecoder(self._site, tag_group)
-        self._batches = Batches[TaggedRows](self._packed)
         anchors = self._besides.anchors
         self._sightings = None if anchors is None else SightingBatches(anchors)
 
     def process(self, packed: bytes) -> Iterator[Any]:
-        """Decode the records of a batch; their readings leave with the bundle."""
+        """Decode the records of a batch; its readings leave at once, the sightings with the bundle."""
         yield from self._reporter.due()
         batch = self._batch(packed)
         self._metrics.add("in", batch.size)
@@ -112,8 +117,7 @@ class DecodeFn(SiteFn):
             if decoded.sighting is not None:
                 sightings.append(decoded.sighting)
         self._metrics.add("out", len(batch.record) + len(readings))
-        for group, rows in self._decoder.by_group(batch, readings):
-            yield from self._given(self._gathered(group, rows))
+        yield from self._given(self._decoder.by_tag(batch, readings))
         if self._sightings is not None and self._besides.anchors is not None:
             sightings += self._heard(batch.heard, self._besides.anchors)
             yield from heard(self._sightings.add_all(sightings))
@@ -140,39 +144,44 @@ class DecodeFn(SiteFn):
             refusal = refused_record(record, Reason.INTERNAL_ERROR, repr(error))
             return Decoded([], [refusal], time_replaced=False, sighting=None)
 
-    def _gathered(self, group: int, found: TaggedRows) -> Iterator[Batched]:
-        """Take readings of a tag group in; what has become full leaves."""
-        for first in range(0, len(found.keys), MAX_BATCH):
-            part = TaggedRows(found.keys[first : first + MAX_BATCH], found.rows[first : first + MAX_BATCH])
-            at_us = int(part.rows["kafka_time_us"].min())
-            full = self._batches.add(group, part, at_us, len(part.keys))
-            if full is not None:
-                yield full
-
-    def _packed(self, parts: list[TaggedRows]) -> tuple[bytes, bytes | None]:
-        """Return the readings of a tag group as bytes, and what the tag watch needs of them."""
-        found, tags = joined(parts), self._besides.tags
-        if tags is None:
-            return self._decoder.pack(found), None
-        watched = self._decoder.watched(found)
-        return self._decoder.pack(found), pack_readings(watched, tag_thinning.needed(watched, tags))
+    def _given(self, readings: TaggedRows) -> Iterator[WindowedValue | beam.pvalue.TaggedOutput]:
+        """Return readings of a batch as they leave, by tag group: for the grouping, and for the tag watch."""
+        keys, rows = readings
+        came_us = rows["kafka_time_us"]
+        decoder, tags = self._decoder, self._besides.tags
+        if tags is not None:
+            watched = decoder.watched(readings)
+            needed = tag_thinning.needed(watched, tags)
+            watched = watched.at(needed)
+        for first, end in _parts(keys):
+            part = TaggedRows(keys[first:end], rows[first:end])
+            at, group = Timestamp(micros=int(came_us[first:end].min())), int(tag_groups_of(keys[first]))
+            yield WindowedValue((group, decoder.pack(part)), at, _EVERYWHEN)
+            if tags is None:
+                continue
+            some = slice(*needed.searchsorted((first, end)).tolist())
+            if some.start < some.stop:
+                given = watched.at(some)
+                packed = pack_readings(decoder.runs(given.tag), decoder.anchors, given)
+                yield beam.pvalue.TaggedOutput(WATCHED, WindowedValue((group, packed), at, _EVERYWHEN))
 
     def _heard(self, found: Heard, settings: AnchorWatchSettings) -> Iterator[Sighting]:
         anchor, kafka_time_us, stamped_us = found
         for one in thinning.needed(anchor, kafka_time_us, stamped_us, settings):
             yield Sighting(self._decoder.anchors[anchor[one]], int(kafka_time_us[one]), int(stamped_us[one]))
 
-    def finish_bundle(self) -> Iterator[Batched | beam.pvalue.TaggedOutput]:
-        """Send on what the bundle held."""
+    def finish_bundle(self) -> Iterator[beam.pvalue.TaggedOutput]:
+        """Send on what the bundle heard of anchors."""
         super().finish_bundle()
-        yield from self._given(self._batches.rest())
         if self._sightings is not None:
             yield from heard(self._sightings.rest())
 
-    def _given(self, batches: Iterable[Batched]) -> Iterator[Batched | beam.pvalue.TaggedOutput]:
-        """Return batches as they leave: for the grouping, and for the tag watch where there is one."""
-        for batch in batches:
-            tag_group, (packed, watched) = batch.value
-            yield batch.with_value((tag_group, packed))
-            if watched is not None:
-                yield beam.pvalue.TaggedOutput(WATCHED, batch.with_value((tag_group, watched)))
+
+def _parts(keys: Integers) -> list[tuple[int, int]]:
+    """Return where what leaves together begins and ends: readings of one tag group, and not too many."""
+    bounds = [*begins(tag_groups_of(keys)).tolist(), len(keys)]
+    return [
+        (first, min(first + MAX_BATCH, end))
+        for begin, end in pairwise(bounds)
+        for first in range(begin, end, MAX_BATCH)
+    ]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from struct import Struct, pack, unpack_from
 
 from pipeline.positioning.known_anchors import EVER_US, AnchorChange, KnownAnchors
 from pipeline.positioning.runs import Run
 from pipeline.positioning.tag_flags import Flag
+from pipeline.positioning.tag_thinning import ByTag
 from pipeline.positioning.tag_watch import TagWatch
 from pipeline.positioning.watched import Watched
 from pipeline.transforms.anchor_watch_state import flat, runs
 from pipeline.transforms.tag_groups import Codec
+from pipeline.wire.readings import Runs, numbered_anew
 from pipeline.wire.state_pb2 import AnchorChange as PackedChange
 from pipeline.wire.state_pb2 import AnchorsKnown, TagWatchInput
+from pipeline.wire.tag_codes import BATTERY_LOW, DETACHED
 
 _HEAD = Struct("<B7q2I")
 """Flags, one a bit; when last heard, when found away, newest time of measurement; of each flag when it changed, by the
@@ -23,7 +26,6 @@ After that come, eight bytes a number, the runs' ends and the times of anchors; 
 the times, one again for a later run. All as :class:`TagWatch` has it. Not protobuf, which takes longer by far, for each
 tag's state is read and written with every bundle.
 """
-_DETACHED, _LOW = 1, 2
 _BETWEEN, _ERRORS = "\udcff", "surrogateescape"
 """What is between names, and has it written as the byte 255, which no text has in it."""
 
@@ -39,7 +41,7 @@ def to_bytes(watch: TagWatch) -> bytes:
     if watch.runs:
         numbers = flat(watch.runs) + numbers
     head = _HEAD.pack(
-        _DETACHED * detached.value + _LOW * low.value,
+        DETACHED * detached.value + BATTERY_LOW * low.value,
         watch.last_us,
         watch.away_us,
         watch.newest_us,
@@ -73,8 +75,8 @@ def from_bytes(data: bytes) -> TagWatch:
         runs(numbers[: 2 * runs_]) if runs_ else [],
         heard_by,
         newest_us,
-        Flag(bool(said & _DETACHED), changed_us, changed_at_us),
-        Flag(bool(said & _LOW), low_us, low_at_us),
+        Flag(bool(said & DETACHED), changed_us, changed_at_us),
+        Flag(bool(said & BATTERY_LOW), low_us, low_at_us),
     )
 
 
@@ -101,25 +103,23 @@ def anchors_from_bytes(data: bytes) -> KnownAnchors:
     return KnownAnchors(silences)
 
 
-def pack_readings(readings: Watched, numbers: Iterable[int]) -> bytes:
-    """Return those readings of a tag group that have the numbers as what flows into the tag watch."""
-    tags = readings.tag
-    of_tags: dict[str, list[int]] = {}
-    for number in numbers:
-        of_tags.setdefault(tags[number], []).append(number)
-    _, anchor, measured_at_us, kafka_time_us, detached, low = readings.at(
-        [number for of_tag in of_tags.values() for number in of_tag]
-    )
-    anchors = {name: number for number, name in enumerate(dict.fromkeys(anchor))}
-    count = len(anchor)
+def pack_readings(tags: Runs, anchors: Sequence[str], readings: ByTag) -> bytes:
+    """Return readings of a tag group as what flows into the tag watch.
+
+    Args:
+        tags: of each run of readings of one tag the tag, and how many they are.
+        anchors: the names of the anchors, by number; those that no reading has are left out.
+        readings: the readings. Flags are ``DETACHED`` and ``BATTERY_LOW``, together.
+    """
+    names, heard_by = numbered_anew(readings.anchor, anchors)
     packed = TagWatchInput(
-        tag=list(of_tags),
-        readings=pack(f"<{len(of_tags)}I", *map(len, of_tags.values())),
-        anchor=list(anchors),
-        heard_by=pack(f"<{count}I", *[anchors[name] for name in anchor]),
-        measured_at_us=pack(f"<{count}q", *measured_at_us),
-        kafka_time_us=pack(f"<{count}q", *kafka_time_us),
-        flags=bytes([_DETACHED * one + _LOW * other for one, other in zip(detached, low, strict=True)]),
+        tag=[tag for tag, _ in tags],
+        readings=pack(f"<{len(tags)}I", *[count for _, count in tags]),
+        anchor=names,
+        heard_by=heard_by.astype("<u4").tobytes(),
+        measured_at_us=readings.measured_at_us.astype("<i8").tobytes(),
+        kafka_time_us=readings.kafka_time_us.astype("<i8").tobytes(),
+        flags=readings.flags.astype("u1").tobytes(),
     )
     return packed.SerializeToString()
 
@@ -143,7 +143,7 @@ def _of_tags(packed: TagWatchInput) -> Iterator[tuple[str, Watched]]:
     anchor = [anchors[number] for number in unpack_from(f"<{count}I", packed.heard_by)]
     measured_at_us = unpack_from(f"<{count}q", packed.measured_at_us)
     kafka_time_us = unpack_from(f"<{count}q", packed.kafka_time_us)
-    detached, low = [one & _DETACHED > 0 for one in flags], [one & _LOW > 0 for one in flags]
+    detached, low = [one & DETACHED > 0 for one in flags], [one & BATTERY_LOW > 0 for one in flags]
     tags = list(packed.tag)
     first = 0
     for tag, readings in zip(tags, unpack_from(f"<{len(tags)}I", packed.readings), strict=True):

@@ -6,9 +6,7 @@ by record; what it gives for the former is what this gives, in the same order fo
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -16,11 +14,11 @@ import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
 from pipeline.model import KafkaRecord, Reading
-from pipeline.positioning.watched import Watched
+from pipeline.positioning.tag_thinning import ByTag
 from pipeline.site import Site
 from pipeline.wire.decode import EARLIEST_PLAUSIBLE_US, MAX_AHEAD_US, MAX_ID_LENGTH
 from pipeline.wire.kafka_records import unpack_records
-from pipeline.wire.readings import ROW, Rows, pack_rows
+from pipeline.wire.readings import ROW, Rows, Runs, pack_rows
 from pipeline.wire.state_pb2 import KafkaRecords, SeenRecord, SeenRecords
 from pipeline.wire.tag_codes import BATTERY_LOW, DETACHED, FLAG_BITS, ODD, TagCodes, tag_groups_of
 
@@ -129,50 +127,44 @@ class BatchDecoder:
         good: Booleans = (code != ODD) & (in_range_m > 0) & (in_range_m <= self._max_distance_m)
         return good
 
-    def by_group(self, batch: Batch, others: Sequence[tuple[int, Reading]]) -> Iterator[tuple[int, TaggedRows]]:
-        """Iterate over a batch's readings by tag group, in the order of the records.
+    def by_tag(self, batch: Batch, others: Sequence[tuple[int, Reading]]) -> TaggedRows:
+        """Return a batch's readings tag by tag, the tags of a group together; those of a tag as the records came.
 
         ``others`` are the readings of the odd records, each with which of the batch it was in.
         """
         (keys, rows), record = batch.readings, batch.record
-        if others:
-            keys = np.concatenate((keys, [self._codes.key(reading.tag) for _, reading in others]))
-            rows = np.concatenate((rows, self._rows(reading for _, reading in others)))
-            record = np.concatenate((record, [number for number, _ in others]))
-        groups = tag_groups_of(keys)
-        order = np.lexsort((record, groups)) if others else groups.argsort(kind="stable")
-        keys, rows, groups = keys[order], rows[order], groups[order]
-        for first, end in _runs(groups):
-            yield int(groups[first]), TaggedRows(keys[first:end], rows[first:end])
+        if not others:
+            order = keys.argsort(kind="stable")
+            return TaggedRows(keys[order], rows[order])
+        keys = np.concatenate((keys, [self._codes.key(reading.tag) for _, reading in others]))
+        rows = np.concatenate((rows, self._rows(reading for _, reading in others)))
+        order = np.lexsort((np.concatenate((record, [number for number, _ in others])), keys))
+        return TaggedRows(keys[order], rows[order])
+
+    def runs(self, keys: Integers) -> Runs:
+        """Return of runs of equal keys the tag, and how many they are."""
+        firsts = begins(keys)
+        lengths = np.append(firsts[1:], len(keys)) - firsts
+        return list(zip(self._codes.tags(keys[firsts]), lengths.tolist(), strict=True))
+
+    def watched(self, readings: TaggedRows) -> ByTag:
+        """Return readings, tag by tag, as the tag watch is given them."""
+        keys, rows = readings
+        return ByTag(
+            tag_groups_of(keys),
+            keys,
+            rows["anchor"].astype(np.int64),
+            rows["measured_at_us"].astype(np.int64),
+            rows["kafka_time_us"].astype(np.int64),
+            rows["detached"] * DETACHED + rows["battery_low"] * BATTERY_LOW,
+        )
 
     def pack(self, readings: TaggedRows) -> bytes:
-        """Return readings as a packed ``Readings``, tag by tag, those of a tag in their order."""
-        order = readings.keys.argsort(kind="stable")
-        keys = readings.keys[order]
-        runs = [(self._codes.tag(key), count) for key, count in Counter(keys.tolist()).items()]
-        return pack_rows(runs, self.anchors, readings.rows[order])
-
-    def watched(self, readings: TaggedRows) -> Watched:
-        """Return readings as the tag watch looks at them, in their order."""
-        rows = readings.rows
-        return Watched(
-            self._codes.tags(readings.keys),
-            [self.anchors[number] for number in rows["anchor"].tolist()],
-            rows["measured_at_us"].tolist(),
-            rows["kafka_time_us"].tolist(),
-            rows["detached"].tolist(),
-            rows["battery_low"].tolist(),
-        )
+        """Return readings, tag by tag, as a packed ``Readings``."""
+        return pack_rows(self.runs(readings.keys), self.anchors, readings.rows.copy())
 
     def _rows(self, readings: Iterable[Reading]) -> Rows:
         return np.array([(self._numbers[one.anchor], *one[2:]) for one in readings], ROW)
-
-
-def joined(parts: Sequence[TaggedRows]) -> TaggedRows:
-    """Return the readings of all parts, one after the other."""
-    if len(parts) == 1:
-        return parts[0]
-    return TaggedRows(np.concatenate([part.keys for part in parts]), np.concatenate([part.rows for part in parts]))
 
 
 def all_odd(packed: bytes) -> Batch:
@@ -263,7 +255,8 @@ def _records(packed: bytes, numbers: Integers) -> list[tuple[int, KafkaRecord]]:
     ]
 
 
-def _runs(numbers: Integers) -> list[tuple[int, int]]:
-    """Return where runs of equal numbers begin and end."""
-    bounds = [0, *((numbers[1:] != numbers[:-1]).nonzero()[0] + 1).tolist(), len(numbers)]
-    return list(pairwise(bounds)) if numbers.size else []
+def begins(column: Integers) -> Integers:
+    """Return where runs of equal numbers begin."""
+    is_other = np.ones(len(column), bool)
+    np.not_equal(column[1:], column[:-1], out=is_other[1:])
+    return is_other.nonzero()[0]

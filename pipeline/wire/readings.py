@@ -32,6 +32,9 @@ ROW = np.dtype(
 Rows: TypeAlias = npt.NDArray[np.void]
 """Rows of the type ``ROW``."""
 
+Runs: TypeAlias = Sequence[tuple[str, int]]
+"""Of each run of readings of one tag the tag, and how many they are."""
+
 _ROW = struct.Struct("<Ifqq???iq")  # the same, for a few rows, which numpy takes longer for
 _REST = itemgetter(slice(2, None))
 
@@ -51,7 +54,7 @@ def pack(readings: Iterable[Reading]) -> Readings:
     return packed
 
 
-def pack_rows(runs: Iterable[tuple[str, int]], anchors: Sequence[str], rows: Rows) -> bytes:
+def pack_rows(runs: Runs, anchors: Sequence[str], rows: Rows) -> bytes:
     """Return rows as a packed ``Readings``.
 
     Args:
@@ -59,13 +62,16 @@ def pack_rows(runs: Iterable[tuple[str, int]], anchors: Sequence[str], rows: Row
         anchors: the names that the rows have the numbers of; those that no row has are left out.
         rows: of the type ``ROW``; its anchors are numbered anew, in place.
     """
-    column = rows["anchor"]
-    is_used = np.zeros(len(anchors), bool)
-    is_used[column] = True
-    column[:] = (is_used.cumsum() - 1)[column]
-    tags, lengths = zip(*runs, strict=True)
-    names = [anchors[number] for number in is_used.nonzero()[0].tolist()]
+    names, rows["anchor"] = numbered_anew(rows["anchor"], anchors)
+    tags, lengths = [tag for tag, _ in runs], [length for _, length in runs]
     return Readings(tag=tags, length=lengths, anchor=names, rows=rows.tobytes()).SerializeToString()
+
+
+def numbered_anew(numbers: npt.NDArray[Any], names: Sequence[str]) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """Return those of the names that have one of the numbers, and the numbers that these have among them."""
+    is_used = np.zeros(len(names), bool)
+    is_used[numbers] = True
+    return [names[number] for number in is_used.nonzero()[0].tolist()], (is_used.cumsum() - 1)[numbers]
 
 
 def unpack(packed: Readings) -> list[Reading]:
