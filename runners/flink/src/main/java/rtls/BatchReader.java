@@ -5,6 +5,8 @@ import java.lang.reflect.Field;
 import org.apache.beam.sdk.io.Source;
 import org.apache.beam.sdk.io.UnboundedSource.UnboundedReader;
 import org.apache.beam.sdk.io.kafka.KafkaRecord;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.common.record.TimestampType;
 import org.checkerframework.checker.nullness.qual.Nullable;
 import org.joda.time.Duration;
 import org.joda.time.Instant;
@@ -23,13 +25,15 @@ final class BatchReader extends Source.Reader<byte[]> {
   private static final int MOST_BYTES = 1 << 20;
 
   private final UnboundedReader<KafkaRecord<byte[], byte[]>> records;
+  private final PolledRecords polled;
   private final Field patience;
   private final RecordColumns batch = new RecordColumns();
-  private Instant earliest;
+  private long earliest;
   private long bytes;
 
   BatchReader(UnboundedReader<KafkaRecord<byte[], byte[]>> records) throws ReflectiveOperationException {
     this.records = records;
+    polled = new PolledRecords(records);
     patience = Private.field(records.getClass(), "recordsDequeuePollTimeout");
   }
 
@@ -47,17 +51,32 @@ final class BatchReader extends Source.Reader<byte[]> {
 
   private boolean gather(boolean found) throws IOException {
     batch.clear();
-    earliest = null;
+    earliest = Long.MAX_VALUE;
     bytes = 0;
     while (found) {
       KafkaRecord<byte[], byte[]> record = records.getCurrent();
       batch.add(record.getPartition(), record.getOffset(), record.getTimestamp(), record.getKV().getValue());
       bytes += length(record.getKV().getKey()) + length(record.getKV().getValue());
-      Instant at = records.getCurrentTimestamp();
-      earliest = earliest == null || at.isBefore(earliest) ? at : earliest;
-      found = batch.size() < MOST && batch.valueBytes() < MOST_BYTES && hasNext();
+      earliest = Math.min(earliest, records.getCurrentTimestamp().getMillis());
+      if (takesMore()) {
+        polled.read(this::take);
+      }
+      found = takesMore() && hasNext();
     }
     return batch.size() > 0;
+  }
+
+  private boolean take(ConsumerRecord<byte[], byte[]> record) {
+    batch.add(record.partition(), record.offset(), record.timestamp(), record.value());
+    bytes += length(record.key()) + length(record.value());
+    if (record.timestampType() == TimestampType.LOG_APPEND_TIME) { // else its time is that of the record before it
+      earliest = Math.min(earliest, record.timestamp());
+    }
+    return takesMore();
+  }
+
+  private boolean takesMore() {
+    return batch.size() < MOST && batch.valueBytes() < MOST_BYTES;
   }
 
   private static int length(byte @Nullable [] part) {
@@ -82,7 +101,7 @@ final class BatchReader extends Source.Reader<byte[]> {
   /** Returns the time of the batch's earliest record. */
   @Override
   public Instant getCurrentTimestamp() {
-    return earliest;
+    return Instant.ofEpochMilli(earliest);
   }
 
   /** Returns how many records the batch has; 0 where none were at hand. */
