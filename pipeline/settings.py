@@ -120,6 +120,8 @@ class KafkaSettings:
         """Return the configuration of KafkaIO's producer: acknowledged by all replicas, no doubles by retrying."""
         return {
             "linger.ms": "5",
+            # A request takes one batch of a partition; Kafka's 16 kB are some 30 positions, and a bundle has hundreds.
+            "batch.size": "262144",
             **self.output_properties,
             "bootstrap.servers": self.output_bootstrap_servers,
             "acks": "all",
