@@ -17,7 +17,7 @@ from pipeline.positioning.zone_watch import ZoneWatchSettings
 
 OFFSETS = ("latest", "earliest", "committed")
 RUNNERS = ("prism", "flink")
-STATE_CACHE_MB = 100
+STATE_CACHE_MB = 256
 """Of each Python worker process."""
 WATERMARK_INTERVAL_MS = 50
 MAX_PARALLELISM = 128

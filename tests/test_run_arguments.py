@@ -348,7 +348,7 @@ CONTRACT = {
     # Endless; Python beside the TaskManager, with a cache, for a state read would else be a round trip.
     "--streaming",
     "--environment_type=EXTERNAL",
-    "--max_cache_memory_usage_mb=100",
+    "--max_cache_memory_usage_mb=256",
     # The cluster is the one that the jar is run on.
     "--runner=FlinkRunner",
     "--flink_master=[auto]",
