@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
@@ -18,22 +19,22 @@ from tests.readings import reading, us
 ROUND = GroupingSettings()
 THREE = GroupingSettings(mode=GroupingMode.THREE)
 
-faults = st.sampled_from(
-    [None] * 12 + ["missing", "again", "late", "replaced", "new", "ahead", "silent", "back", "swap"]
-)
+Blink = tuple[int, int, int, str | None, int, list[int]]
+FAULTS = ["missing", "again", "late", "replaced", "new", "ahead", "silent", "back", "swap"]
 blinks = st.tuples(
-    st.sampled_from([200, 200, 200, 900, 3000]),  # gap to the blink before, ms
-    st.sampled_from([0, 0, 0, 5, 300]),  # spread of Kafka time over the blink, ms
-    st.sampled_from([0, 0, 1, 2500]),  # spread of the anchors' clocks, ms
-    faults,
+    st.sampled_from([200] * 8 + [900, 3000]),  # gap to the blink before, ms
+    st.sampled_from([0] * 8 + [5, 300, 2500]),  # spread of Kafka time over the blink, ms
+    st.sampled_from([0] * 8 + [1, 2500]),  # spread of the anchors' clocks, ms
+    st.sampled_from([None] * 40 + FAULTS),
     st.integers(0, 5),  # which anchor has the fault
-    st.permutations(range(6)),
+    st.permutations(range(6)) | st.just([*range(6)]),
+)
+scripts = st.tuples(st.just([(200, 0, 0, None, 0, [*range(6)])] * 5), st.lists(blinks, max_size=40)).map(
+    lambda parts: [*parts[0], *parts[1]]
 )
 
 
-def as_readings(
-    script: list[tuple[int, int, int, str | None, int, list[int]]], size: int, *, whole: bool
-) -> list[Reading]:
+def as_readings(script: list[Blink], size: int, *, whole: bool) -> list[Reading]:
     """Blinks that so many anchors hear, with a fault here and there, a time of measurement in whole seconds or not."""
     found: list[Reading] = []
     at_ms = 0
@@ -68,16 +69,16 @@ def one_by_one(rounds: Rounds, readings: list[Reading], settings: GroupingSettin
 
 
 @given(
-    st.lists(blinks, max_size=40),
-    st.integers(2, 6),
+    scripts,
+    st.integers(3, 6),
     st.booleans(),
     st.lists(st.integers(0, 120), max_size=5),
     st.sampled_from(
-        [ROUND, THREE, GroupingSettings(max_lateness_us=2_500_000), GroupingSettings(max_reading_age_us=1000)]
+        [ROUND, THREE, GroupingSettings(max_lateness_us=2_000_000), GroupingSettings(max_reading_age_us=1000)]
     ),
 )
 def test_readings_at_once_come_to_the_same_as_one_by_one(
-    script: list[tuple[int, int, int, str | None, int, list[int]]],
+    script: list[Blink],
     size: int,
     whole: bool,  # noqa: FBT001
     cuts: list[int],
@@ -143,3 +144,33 @@ def test_a_fault_costs_its_own_round_only(monkeypatch: pytest.MonkeyPatch) -> No
     expected = [outcome for one in readings for outcome in add(single, one, ROUND)]
     assert add_all(rounds, readings, ROUND) == expected
     assert len(taken) < 12
+
+
+def stamped(anchors: str, at_s: float, kafka_s: Sequence[float]) -> list[Reading]:
+    return [
+        reading(anchor, at_s, kafka_s=one_s, distance_m=9.5, offset=900 + place)
+        for place, (anchor, one_s) in enumerate(zip(anchors, kafka_s, strict=True))
+    ]
+
+
+@pytest.mark.parametrize("settings", [ROUND, THREE], ids=["round", "three"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        stamped("ABC", 4.0, [4.0, 7.0, 7.0]),
+        stamped("ABC", -9.0, [4.0, 4.0, 4.0]),
+        stamped("ABC", 4.0, [0.5, 0.5, 0.5]),
+        [*walk(6, "ABCDEF", 4.0), *walk(1, "ABC", 6.0), *walk(1, "ABC", 6.2)],
+        [*walk(6, "ABCDEF", 4.0), *walk(3, "ABC", 6.0)],
+    ],
+    ids=["slow", "late", "behind the clock", "two rounds of fewer anchors", "three of them"],
+)
+def test_what_add_has_more_to_do_about_is_left_to_it(settings: GroupingSettings, more: list[Reading]) -> None:
+    readings = [*walk(20), *more]
+    at_once, single = known_tag(settings), known_tag(settings)
+    assert add_all(at_once, readings, settings) == one_by_one(single, readings, settings)
+    assert at_once == single
+    one, other = known_tag(settings), known_tag(settings)
+    for part in (walk(20), more[:36], more[36:]):
+        assert add_all(one, part, settings) == one_by_one(other, part, settings)
+        assert one == other
