@@ -8,8 +8,7 @@ import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from pipeline.model import KafkaRecord, Reading
-from pipeline.positioning.tag_thinning import ByTag
-from pipeline.positioning.watched import Watched
+from pipeline.positioning.watched import ByTag, Watched
 from pipeline.site import Anchor, Site
 from pipeline.wire.message_pb2 import AnchorData, TagData
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from pipeline.model import KafkaRecord, Reading
 from pipeline.site import Anchor, Site, TagIdentity
 from pipeline.transforms.tag_groups import by_tag, tag_group
-from pipeline.wire import tag_codes
+from pipeline.wire import plain_records, tag_codes
 from pipeline.wire.batch_decoder import Batch, BatchDecoder, all_odd
 from pipeline.wire.decode import EARLIEST_PLAUSIBLE_US, MAX_AHEAD_US, MAX_ID_LENGTH, decode
 from pipeline.wire.kafka_records import pack_records
@@ -143,6 +144,12 @@ def is_plain(one: KafkaRecord, site: Site) -> bool:
 @example([[KafkaRecord(0, number, us(0), value) for number, value in enumerate(ODDLY_WRITTEN)]], SITES[0])
 @example([[KafkaRecord(0, 0, us(0), value)] for value in ODDLY_WRITTEN], SITES[0])
 def test_a_batch_gives_what_its_records_give(given_batches: list[list[KafkaRecord]], site: Site) -> None:
+    gives_what_its_records_give(given_batches, site)
+    with patch.object(plain_records, "_FEWEST", 1):
+        gives_what_its_records_give(given_batches, site)
+
+
+def gives_what_its_records_give(given_batches: list[list[KafkaRecord]], site: Site) -> None:
     decoder = BatchDecoder(site, tag_group)
     for records in given_batches:
         batch = decoder.decode(pack_records(records))

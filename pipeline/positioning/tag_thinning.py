@@ -24,37 +24,19 @@ return are told at once is back when its return is told.
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.positioning.tag_watch import TagWatchSettings
+from pipeline.positioning.watched import ByTag
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 Booleans: TypeAlias = npt.NDArray[np.bool_]
 
 _MOST = 2**62
 """What is put together of numbers stays below."""
-
-
-class ByTag(NamedTuple):
-    """Readings tag by tag, those of a tag in the order in which they came: columns of equal length."""
-
-    group: Integers
-    """The tag group; those of a group are together."""
-    tag: Integers
-    """A number for each tag."""
-    anchor: Integers
-    """A number for each anchor, from 0, at most 32 bits."""
-    measured_at_us: Integers
-    kafka_time_us: Integers
-    flags: Integers
-    """A number for what the tag says of itself."""
-
-    def at(self, numbers: Integers | slice) -> ByTag:
-        """Return some of the readings."""
-        return ByTag(*[column[numbers] for column in self])
 
 
 def needed(readings: ByTag, settings: TagWatchSettings) -> Integers:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Integers: TypeAlias = npt.NDArray[np.int64]
 
 
 class Heard(NamedTuple):
@@ -30,3 +35,22 @@ class Watched(NamedTuple):
     def each(self) -> Iterator[Heard]:
         """Iterate over the readings."""
         return map(Heard, *self)
+
+
+class ByTag(NamedTuple):
+    """Readings tag by tag, those of a tag in the order in which they came: columns of equal length."""
+
+    group: Integers
+    """The tag group; those of a group are together."""
+    tag: Integers
+    """A number for each tag."""
+    anchor: Integers
+    """A number for each anchor, from 0, at most 32 bits."""
+    measured_at_us: Integers
+    kafka_time_us: Integers
+    flags: Integers
+    """A number for what the tag says of itself."""
+
+    def at(self, numbers: Integers | slice) -> ByTag:
+        """Return some of the readings."""
+        return ByTag(*[column[numbers] for column in self])

@@ -25,7 +25,7 @@ from pipeline.transforms.outputs import rejected, sort_out
 from pipeline.transforms.sightings import SIGHTINGS, SightingBatches, heard
 from pipeline.transforms.site_fn import SiteFn
 from pipeline.transforms.tag_groups import tag_group
-from pipeline.transforms.tag_watch_state import pack_readings
+from pipeline.transforms.tag_watch_state import columns, pack_readings
 from pipeline.wire.batch_decoder import Batch, BatchDecoder, Heard, Integers, TaggedRows, all_odd, begins
 from pipeline.wire.decode import Decoded, decode, refused_record
 from pipeline.wire.tag_codes import tag_groups_of
@@ -150,7 +150,7 @@ class DecodeFn(SiteFn):
         came_us = rows["kafka_time_us"]
         decoder, tags = self._decoder, self._besides.tags
         if tags is not None:
-            watched = decoder.watched(readings)
+            watched = columns(readings)
             needed = tag_thinning.needed(watched, tags)
             watched = watched.at(needed)
         for first, end in _parts(keys):

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from struct import Struct, pack, unpack_from
 
+import numpy as np
+
 from pipeline.positioning.known_anchors import EVER_US, AnchorChange, KnownAnchors
 from pipeline.positioning.runs import Run
 from pipeline.positioning.tag_flags import Flag
-from pipeline.positioning.tag_thinning import ByTag
 from pipeline.positioning.tag_watch import TagWatch
-from pipeline.positioning.watched import Watched
+from pipeline.positioning.watched import ByTag, Watched
 from pipeline.transforms.anchor_watch_state import flat, runs
 from pipeline.transforms.tag_groups import Codec
+from pipeline.wire.batch_decoder import TaggedRows
 from pipeline.wire.readings import Runs, numbered_anew
 from pipeline.wire.state_pb2 import AnchorChange as PackedChange
 from pipeline.wire.state_pb2 import AnchorsKnown, TagWatchInput
-from pipeline.wire.tag_codes import BATTERY_LOW, DETACHED
+from pipeline.wire.tag_codes import BATTERY_LOW, DETACHED, tag_groups_of
 
 _HEAD = Struct("<B7q2I")
 """Flags, one a bit; when last heard, when found away, newest time of measurement; of each flag when it changed, by the
@@ -101,6 +103,19 @@ def anchors_from_bytes(data: bytes) -> KnownAnchors:
     for anchor, from_us, to_us in zip(state.silent, state.silent_from_us, state.silent_to_us, strict=True):
         silences.setdefault(anchor, []).append(Run(from_us, to_us or EVER_US))
     return KnownAnchors(silences)
+
+
+def columns(readings: TaggedRows) -> ByTag:
+    """Return readings, tag by tag, as they are thinned and packed."""
+    keys, rows = readings
+    return ByTag(
+        tag_groups_of(keys),
+        keys,
+        rows["anchor"].astype(np.int64),
+        rows["measured_at_us"].astype(np.int64),
+        rows["kafka_time_us"].astype(np.int64),
+        rows["detached"] * DETACHED + rows["battery_low"] * BATTERY_LOW,
+    )
 
 
 def pack_readings(tags: Runs, anchors: Sequence[str], readings: ByTag) -> bytes:

@@ -14,13 +14,13 @@ import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
 from pipeline.model import KafkaRecord, Reading
-from pipeline.positioning.tag_thinning import ByTag
 from pipeline.site import Site
 from pipeline.wire.decode import EARLIEST_PLAUSIBLE_US, MAX_AHEAD_US, MAX_ID_LENGTH
 from pipeline.wire.kafka_records import unpack_records
+from pipeline.wire.plain_records import read_alike
 from pipeline.wire.readings import ROW, Rows, Runs, pack_rows
 from pipeline.wire.state_pb2 import KafkaRecords, SeenRecord, SeenRecords
-from pipeline.wire.tag_codes import BATTERY_LOW, DETACHED, FLAG_BITS, ODD, TagCodes, tag_groups_of
+from pipeline.wire.tag_codes import BATTERY_LOW, DETACHED, FLAG_BITS, ODD, TagCodes
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 Booleans: TypeAlias = npt.NDArray[np.bool_]
@@ -62,6 +62,17 @@ class Batch(NamedTuple):
     """The anchors of all other records."""
 
 
+class _Columns(NamedTuple):
+    """What records say: ``anchor``, ``seconds`` and ``nanos`` by record, the others by entry, in the records' order."""
+
+    anchor: Integers
+    seconds: Integers
+    nanos: Integers
+    record: Integers
+    code: Integers
+    distance_m: npt.NDArray[np.float32]
+
+
 class BatchDecoder:
     """Decodes batches by one site map, and remembers what is the same in all.
 
@@ -87,24 +98,20 @@ class BatchDecoder:
         Raises:
             DecodeError, ValueError: it is no such message, or its columns are not of equal length.
         """
-        columns, records = _seen(packed)
-        size = len(records)
+        columns = KafkaRecords.FromString(packed)
+        values = columns.value[:]
+        size = len(values)
         if not size == len(columns.partition) == len(columns.offset) == len(columns.kafka_time_ms):
             raise ValueError("the columns of a batch of records are not of equal length")
         kafka_us = np.fromiter(columns.kafka_time_ms, np.int64, size) * 1000
-        said = _said(records)
-        sent = self._sent
-        anchor = np.array([sent.get(one, _NO_ANCHOR) for one in said.anchors], np.int64)
-        stamped_us, is_time = _stamps(said.seconds, said.nanos, kafka_us)
-        count = np.array(said.counts, np.int64)
-        is_plain = is_time & (anchor != _NO_ANCHOR) & (count > 0)
-
-        record = np.repeat(np.arange(size), count)
-        codes = self._codes
-        code = np.array([codes[one[:-_DISTANCE]] for one in said.entries], np.int64)
-        distance_m = _distances(said.entries)
+        anchor, seconds, nanos, record, code, distance_m = self._said(packed, values)
+        stamped_us, is_time = _stamps(seconds, nanos, kafka_us)
+        is_plain = is_time & (anchor != _NO_ANCHOR)
+        has_tags = np.zeros(size, bool)
+        has_tags[record] = True
+        is_plain &= has_tags
         is_plain[record[~self._is_good(code, distance_m)]] = False
-        if len(record) and count.max() > 1:
+        if len(record) > np.count_nonzero(has_tags):
             is_plain[_with_a_tag_twice(record, code >> FLAG_BITS)] = False
 
         kept = is_plain[record]
@@ -121,6 +128,31 @@ class BatchDecoder:
         heard = Heard(anchor[is_plain], kafka_us[is_plain], stamped_us[is_plain])
         odd = _records(packed, np.flatnonzero(~is_plain))
         return Batch(size, odd, TaggedRows(code >> FLAG_BITS, rows), record, heard)
+
+    def _said(self, packed: bytes, values: Sequence[bytes]) -> _Columns:
+        sent, codes, size = self._sent, self._codes, len(values)
+        anchor, seconds, nanos = np.full(size, _NO_ANCHOR), np.zeros(size, np.int64), np.zeros(size, np.int64)
+        is_left = np.ones(size, bool)
+        parts: list[tuple[Integers, Integers, npt.NDArray[np.float32]]] = []
+        for alike in read_alike(values):
+            record = alike.record
+            is_left[record] = False
+            anchor[record] = [sent.get(one, _NO_ANCHOR) for one in alike.anchors]
+            seconds[record], nanos[record] = alike.seconds, alike.nanos
+            parts.append((record, np.array([codes[one] for one in alike.starts], np.int64), alike.distance_m))
+        left = is_left.nonzero()[0]
+        if left.size or not parts:
+            seen = _seen(packed)
+            said = _said(seen if len(left) == size else [seen[one] for one in left.tolist()])
+            anchor[left] = [sent.get(one, _NO_ANCHOR) for one in said.anchors]
+            seconds[left], nanos[left] = said.seconds, said.nanos
+            code = np.array([codes[one[:-_DISTANCE]] for one in said.entries], np.int64)
+            parts.append((np.repeat(left, np.array(said.counts, np.int64)), code, _distances(said.entries)))
+        if len(parts) == 1:
+            return _Columns(anchor, seconds, nanos, *parts[0])
+        record, code, distance_m = map(np.concatenate, zip(*parts, strict=True))
+        order = record.argsort(kind="stable")
+        return _Columns(anchor, seconds, nanos, record[order], code[order], distance_m[order])
 
     def _is_good(self, code: Integers, distance_m: npt.NDArray[np.float32]) -> Booleans:
         in_range_m = distance_m.astype(np.float64)  # as decode compares; of 32 bits the bound would be another
@@ -146,18 +178,6 @@ class BatchDecoder:
         firsts = begins(keys)
         lengths = np.append(firsts[1:], len(keys)) - firsts
         return list(zip(self._codes.tags(keys[firsts]), lengths.tolist(), strict=True))
-
-    def watched(self, readings: TaggedRows) -> ByTag:
-        """Return readings, tag by tag, as the tag watch is given them."""
-        keys, rows = readings
-        return ByTag(
-            tag_groups_of(keys),
-            keys,
-            rows["anchor"].astype(np.int64),
-            rows["measured_at_us"].astype(np.int64),
-            rows["kafka_time_us"].astype(np.int64),
-            rows["detached"] * DETACHED + rows["battery_low"] * BATTERY_LOW,
-        )
 
     def pack(self, readings: TaggedRows) -> bytes:
         """Return readings, tag by tag, as a packed ``Readings``."""
@@ -200,14 +220,12 @@ def _said(records: Iterable[SeenRecord]) -> _Said:
     return said
 
 
-def _seen(packed: bytes) -> tuple[SeenRecords | KafkaRecords, Sequence[SeenRecord]]:
-    """Return the columns, and what is seen in their values: at once, or where one cannot be read, one by one."""
+def _seen(packed: bytes) -> Sequence[SeenRecord]:
+    """Return what is seen in the values: at once, or where one cannot be read, one by one."""
     try:
-        seen = SeenRecords.FromString(packed)
+        return SeenRecords.FromString(packed).value
     except DecodeError:
-        columns = KafkaRecords.FromString(packed)
-        return columns, [_seen_one(value) for value in columns.value]
-    return seen, seen.value
+        return [_seen_one(value) for value in KafkaRecords.FromString(packed).value]
 
 
 def _seen_one(value: bytes) -> SeenRecord:
@@ -217,12 +235,11 @@ def _seen_one(value: bytes) -> SeenRecord:
         return SeenRecord()  # without a tag it is odd
 
 
-def _stamps(seconds: list[int], nanos: list[int], kafka_us: Integers) -> tuple[Integers, Booleans]:
+def _stamps(seconds: Integers, nanos: Integers, kafka_us: Integers) -> tuple[Integers, Booleans]:
     """Return the anchors' times, microseconds, and which are plausible; one that is not may be any number."""
-    whole = np.array(seconds, np.int64)
-    stamped_us = whole * _SECOND_US + np.array(nanos, np.int64) // 1000
+    stamped_us = seconds * _SECOND_US + nanos // 1000
     is_time = (stamped_us >= EARLIEST_PLAUSIBLE_US) & (stamped_us <= kafka_us + MAX_AHEAD_US)
-    return stamped_us, is_time & (abs(whole) < _MOST_SECONDS)
+    return stamped_us, is_time & (abs(seconds) < _MOST_SECONDS)
 
 
 def _distances(entries: list[bytes]) -> npt.NDArray[np.float32]:
