@@ -51,6 +51,8 @@ public final class FlinkJob {
             options,
             options.getFlinkConfDir(),
             PipelineResources.detectClassPathResourcesToStage(FlinkJob.class.getClassLoader(), options));
+    // The ids of tags and anchors come again and again in what a checkpoint holds.
+    context.getExecutionEnvironment().getConfig().setUseSnapshotCompression(true);
     Pipeline fused = translator.prepareForTranslation(pipeline);
     FlinkStreamingPortablePipelineTranslator.Executor executor =
         translator.translate(context, BatchWrites.shortened(BatchReads.shortened(fused)));
