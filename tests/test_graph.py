@@ -581,7 +581,7 @@ def test_labels_and_coders_are_an_interface(settings: GraphSettings) -> None:
                     coders[f"{transform_node.full_label} {tag or ''}".strip()] = str(coder)
 
     pipeline.visit(Visitor())
-    rows = "ListCoder[RowCoder]"
+    rows = "IterableCoder[RowCoder]"
     apart = {
         "Group/Group/ParDo(GroupFn)": rows,
         "Group/Group/ParDo(GroupFn) rejected": "RowCoder",

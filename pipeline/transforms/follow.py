@@ -7,7 +7,7 @@ bytes, and that stage had bundles, state writes and timers of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -34,7 +34,7 @@ class Follow(beam.PTransform):
 
     def expand(self, readings: beam.PCollection[tuple[int, bytes]]) -> dict[str, beam.PCollection[Any]]:
         """Apply the stages."""
-        return sort_out(readings, "Follow", FollowFn(*self._parts), POSITIONS, list[Position])
+        return sort_out(readings, "Follow", FollowFn(*self._parts), POSITIONS, Iterable[Position])
 
 
 class FollowFn(beam.DoFn):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -37,7 +37,7 @@ class GroupReadings(beam.PTransform):
 
     def expand(self, readings: beam.PCollection[tuple[int, bytes]]) -> dict[str, beam.PCollection[Any]]:
         """Apply the stage."""
-        return sort_out(readings, "Group", GroupFn(self._settings, strict=self._strict), GROUPS, list[Group])
+        return sort_out(readings, "Group", GroupFn(self._settings, strict=self._strict), GROUPS, Iterable[Group])
 
 
 class GroupFn(MeteredFn):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import apache_beam as beam
 
@@ -34,7 +34,7 @@ class Trilaterate(beam.PTransform):
     def expand(self, groups: beam.PCollection[list[Group]]) -> beam.PCollection[list[Solved]]:
         """Apply the stage."""
         solving = TrilaterateFn(self._site, self._settings, strict=self._strict)
-        return groups | "Trilaterate" >> beam.ParDo(solving).with_output_types(list[Solved])
+        return groups | "Trilaterate" >> beam.ParDo(solving).with_output_types(Iterable[Solved])
 
 
 class TrilaterateFn(SiteFn):

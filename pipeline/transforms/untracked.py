@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -21,7 +21,7 @@ class Untracked(beam.PTransform):
 
     def expand(self, solved: beam.PCollection[list[Solved]]) -> dict[str, beam.PCollection[Any]]:
         """Apply the stage."""
-        return sort_out(solved, "Untracked", UntrackedFn(), POSITIONS, list[Position])
+        return sort_out(solved, "Untracked", UntrackedFn(), POSITIONS, Iterable[Position])
 
 
 class UntrackedFn(MeteredFn):
