@@ -195,6 +195,18 @@ def test_the_same_bytes_with_another_distance_are_another_reading() -> None:
     assert [one.distance_m for one in quickly(decoder, batch, DEMO)["T"]] == [1.5, 2.5, 99.5]
 
 
+@pytest.mark.parametrize("distance_m", [1.0, 2.0, 3.0])
+def test_a_field_that_the_schema_does_not_know_is_no_distance(distance_m: float) -> None:
+    """It comes last, four bytes long, and protobuf keeps it: such an entry is left to ``decode``."""
+    data = AnchorData(anchor_id="A0")
+    data.timestamp.FromMicroseconds(us(0.0))
+    data.tags["T"].distance = distance_m
+    data.tags["T"].MergeFromString(b"\x4d\x00\x00\xe0\x40")  # field 9, 7.0
+    batch = BatchDecoder(DEMO, tag_group).decode(pack_records([KafkaRecord(0, 0, us(0.0), data.SerializeToString())]))
+    assert len(batch.odd) == 1
+    assert decode(batch.odd[0][1], DEMO).readings[0].distance_m == distance_m
+
+
 def test_a_stamp_may_be_ahead_as_far_as_decode_allows() -> None:
     bound_us = us(0) + MAX_AHEAD_US
     records = [record(at_s=(bound_us + more - us(0)) / 1e6, kafka_s=0.0) for more in (0, 1)]

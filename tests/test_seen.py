@@ -73,6 +73,17 @@ def test_of_too_many_the_first_are_forgotten() -> None:
     assert seen.add(0, us(0.0), 1.5)
 
 
+def test_large_blocks_after_small_ones_stay_within_the_room() -> None:
+    """One anchor gone wild, first at ever new times and then at few."""
+    seen = Seen()
+    for number in range(ROOM // 11):
+        seen.add(0, us(number / 1000), 1.5)
+    for number in range(25 * 255):
+        seen.add(0, us(5.0 + number // 255), float(number))
+    assert ROOM // 2 < len(seen.earlier) <= ROOM
+    assert not seen.add(0, us(5.0 + 24), float(25 * 255 - 1))
+
+
 @given(readings, times_us)
 def test_what_lies_before_a_time_is_forgotten_and_the_rest_is_not(
     taken: list[tuple[int, int, float]], before_us: int

@@ -60,10 +60,17 @@ class Seen:
         if self.last:
             self.earlier += self.time + _COUNTS[len(self.last) // _RECORD_SIZE] + self.last
             self.newest_us = max(self.newest_us, self.last_us)
-            if len(self.earlier) > ROOM:
-                self.earlier = self.earlier[_size(self.earlier, 0) :]
+            self._keep_within_room()
         self.time, self.last, self.last_us = time, record, measured_at_us
         return True
+
+    def _keep_within_room(self) -> None:
+        """Forget the oldest blocks: one may be as large as many."""
+        surplus, dropped = len(self.earlier) - ROOM, 0
+        while dropped < surplus:
+            dropped += _size(self.earlier, dropped)
+        if dropped:
+            self.earlier = self.earlier[dropped:]
 
     def add_all(self, anchors: Sequence[int], times_us: Sequence[int], distances_m: Sequence[float]) -> bool:
         """Remember readings, one or more, all at once.

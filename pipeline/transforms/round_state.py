@@ -22,7 +22,7 @@ from pipeline.positioning.seen import from_blocks
 from pipeline.transforms.tag_groups import Codec
 
 VERSION = 1
-_HEAD = struct.Struct("<BBHHHHqqqq")
+_HEAD = struct.Struct("<BBHHIIqqqq")
 """Version; groups given so far; how many anchors and open readings, how many bytes of earlier blocks and of the last;
 the latest Kafka time, the newest time of measurement, those of the earlier blocks and of the last.
 """

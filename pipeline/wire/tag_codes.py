@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 
 from pipeline.tag_identity import TagIdentity, tag_name
 from pipeline.wire.decode import MAX_ID_LENGTH
-from pipeline.wire.message_pb2 import AnchorData
+from pipeline.wire.message_pb2 import AnchorData, TagData
 
 ODD = -1
 """The code of an entry that has to be looked at by itself."""
@@ -25,8 +25,8 @@ _MOST_KNOWN = 100_000
 
 _TAGS_FIELD = 0x1A
 _ONE_BYTE = 0x80
-_PROBE_M = 1.0
-_PROBE = b"\x00\x00\x80\x3f"
+_PROBES = {1.0: b"\x00\x00\x80\x3f", 2.0: b"\x00\x00\x00\x40"}
+"""Distances (m), and how they are written."""
 
 
 class TagCodes(dict[bytes, int]):
@@ -46,7 +46,7 @@ class TagCodes(dict[bytes, int]):
 
     def make_room(self) -> None:
         """Forget all codes if there are many."""
-        if len(self) > _MOST_KNOWN:
+        if max(len(self), len(self._tags)) > _MOST_KNOWN:
             self.clear()
             self._keys = {}
             self._tags = []
@@ -77,24 +77,32 @@ class TagCodes(dict[bytes, int]):
     def _read(self, start: bytes) -> int:
         """Return the code of an entry that begins so.
 
-        With a distance put at its end, a message is made of it. If that has this distance, and is written in no other
-        way, then the distance is what the last four bytes are, whatever they are.
+        With a distance put at its end, a message is made of it, and of another one too. If each has its distance, and
+        is written in no other way, then the distance is what the last four bytes are, whatever they are.
         """
-        entry = start + _PROBE
-        field = bytes((_TAGS_FIELD, len(entry))) + entry if len(entry) < _ONE_BYTE else b""
-        try:
-            data = AnchorData.FromString(field)
-        except DecodeError:
+        found = [_message(start + written, distance_m) for distance_m, written in _PROBES.items()]
+        if None in found or found[0] is None:
             return ODD
-        if len(data.tags) != 1 or data.SerializeToString() != field:
-            return ODD
-        ((tag_id, measured),) = data.tags.items()
+        tag_id, measured = found[0]
         name = tag_name(tag_id, self._identity)
-        if measured.distance != _PROBE_M or name is None or not 0 < len(tag_id) <= MAX_ID_LENGTH:
+        if name is None or not 0 < len(tag_id) <= MAX_ID_LENGTH:
             return ODD
         detached = DETACHED if measured.detached or name.detached else 0
         battery_low = BATTERY_LOW if measured.battery_low or name.battery_low else 0
         return self.key(name.tag) << FLAG_BITS | detached | battery_low
+
+
+def _message(entry: bytes, distance_m: float) -> tuple[str, TagData] | None:
+    """Return the tag's id and what an entry says of it, if it has this distance and is written as the schema has it."""
+    field = bytes((_TAGS_FIELD, len(entry))) + entry if len(entry) < _ONE_BYTE else b""
+    try:
+        data = AnchorData.FromString(field)
+    except DecodeError:
+        return None
+    if len(data.tags) != 1 or data.SerializeToString() != field:
+        return None
+    ((tag_id, measured),) = data.tags.items()
+    return (tag_id, measured) if measured.distance == distance_m else None
 
 
 def tag_groups_of(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

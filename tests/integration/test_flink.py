@@ -89,7 +89,7 @@ def test_resumed_with_changed_code_outside_the_stateful_stage(
     replace(
         code / "pipeline/graph.py",
         '| "WritePositions"',
-        '| "AddedStage" >> beam.Map(lambda pair: pair).with_output_types(tuple[bytes, bytes]) | "WritePositions"',
+        '| "AddedStage" >> beam.Map(lambda packed: packed).with_output_types(bytes) | "WritePositions"',
     )
     _, pool = start_worker_pool(run_on_flink.children, tmp_path, code)
     new = run_on_flink(DEMO, *patient, f"--savepoint={savepoint}", f"--worker-pool={pool}", code=code)
