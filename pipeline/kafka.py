@@ -1,4 +1,7 @@
-"""Kafka as Beam reads and writes it, through KafkaIO's Java transforms."""
+"""Kafka as Beam reads and writes it, through KafkaIO's Java transforms.
+
+On Flink the job's entry class has both done by the batch in Flink's own tasks, by what these transforms say.
+"""
 
 from __future__ import annotations
 
