@@ -150,7 +150,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--tools",
         type=Path,
-        default=Path(os.environ.get("BEAM_RTLS_TOOLS") or ".tools"),
+        default=Path(os.environ.get("BEAM_RTLS_TOOLS") or ".tools").absolute(),
         metavar="DIR",
         help="where make put jars, engines and peers [env: BEAM_RTLS_TOOLS]",
     )
