@@ -26,6 +26,7 @@ MEASURED = {f"benchmarks.{part}" for part in ("backlog", "live", "state", "outag
 # What each room may import of ours. A room is a folder, or a file at the top, of a house.
 MAY_IMPORT = {
     "__init__": set(),
+    "columns": set(),
     "model": set(),
     "map_files": set(),
     "site_draft": set(),
@@ -51,10 +52,10 @@ MAY_IMPORT = {
     "map_changes": {"events"},
     "map_copy": {"map_files"},
     "live_site": {"map_changes", "map_copy", "map_files", "site"},
-    "wire": {"map_changes", "model", "site", "events", "tag_identity", "zones"},
-    "positioning": {"model", "site", "events", "zones"},
+    "wire": {"columns", "map_changes", "model", "site", "events", "tag_identity", "zones"},
+    "positioning": {"columns", "model", "site", "events", "zones"},
     "simulation": {"site"},
-    "transforms": {"map_changes", "model", "site", "wire", "positioning", "events", "zones"},
+    "transforms": {"columns", "map_changes", "model", "site", "wire", "positioning", "events", "zones"},
     "kafka_client": set(),
     "settings": {"positioning"},
     "graph": {"events", "live_site", "model", "site", "settings", "transforms"},

@@ -24,16 +24,11 @@ return are told at once is back when its return is told.
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
-import numpy.typing as npt
 
+from pipeline.columns import Booleans, Integers, changes
 from pipeline.positioning.tag_watch import TagWatchSettings
 from pipeline.positioning.watched import ByTag
-
-Integers: TypeAlias = npt.NDArray[np.int64]
-Booleans: TypeAlias = npt.NDArray[np.bool_]
 
 _MOST = 2**62
 """What is put together of numbers stays below."""
@@ -57,7 +52,7 @@ def _may_change_a_flag(readings: ByTag, stamped_us: Integers, tolerance_us: int)
 
     Each is held to two of those before with the same flags on end: one of the newest stamp, and one of the newest time.
     """
-    begins = _changes(readings.tag) | _changes(readings.flags)
+    begins = changes(readings.tag) | changes(readings.flags)
     run, came_us = begins.cumsum(), readings.kafka_time_us
     at_us = np.where(came_us - stamped_us <= tolerance_us, stamped_us, came_us)
     earliest_us = stamped_us.min()
@@ -83,29 +78,22 @@ def _heard(readings: ByTag, settings: TagWatchSettings) -> Integers:
     """Return which readings tell when tags were heard and, where there is an anchor watch, that anchors were."""
     at_most_us = min(settings.tag_timeout_us, settings.told_after_us or settings.tag_timeout_us)
     came_us = readings.kafka_time_us
-    begins = _changes(readings.tag)
+    begins = changes(readings.tag)
     order = np.arange(len(begins))
     if ((came_us[1:] < came_us[:-1]) & ~begins[1:]).any():  # records of more than one partition
         order = np.lexsort((came_us, begins.cumsum()))
     span = ((came_us - came_us.min()) // at_most_us)[order]
-    begins |= _changes(span)
+    begins |= changes(span)
     anchor = readings.anchor[order]
     of_anchor = begins.cumsum() * (int(anchor.max()) + 1) + anchor
     by_anchor = of_anchor.argsort(kind="stable")
-    is_first = _changes(of_anchor[by_anchor])
+    is_first = changes(of_anchor[by_anchor])
     firsts, lasts = by_anchor[is_first], by_anchor[np.append(is_first[1:], True)]
     found = [begins.nonzero()[0], lasts]
     if settings.told_after_us:
         columns = came_us[order[firsts]], anchor[firsts], readings.group[order[firsts]], span[firsts]
         earliest_first = np.lexsort(columns)
-        is_first = np.logical_or.reduce([_changes(column[earliest_first]) for column in columns[1:]])
+        is_first = np.logical_or.reduce([changes(column[earliest_first]) for column in columns[1:]])
         found.append(firsts[earliest_first[is_first]])
     numbers: Integers = order[np.concatenate(found)]
     return numbers
-
-
-def _changes(column: Integers) -> Booleans:
-    """Return where a column is other than just before, as it is where it begins."""
-    changes = np.ones(len(column), bool)
-    np.not_equal(column[1:], column[:-1], out=changes[1:])
-    return changes

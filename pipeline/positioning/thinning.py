@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from pipeline.columns import Integers, changes
 from pipeline.events import Sighting
 from pipeline.positioning.anchor_watch import AnchorWatchSettings
-
-Integers: TypeAlias = npt.NDArray[np.int64]
 
 
 def needed(anchor: Integers, kafka_time_us: Integers, stamped_us: Integers, settings: AnchorWatchSettings) -> list[int]:
@@ -31,10 +28,8 @@ def needed(anchor: Integers, kafka_time_us: Integers, stamped_us: Integers, sett
         return []
     order = np.lexsort((kafka_time_us, anchor))
     anchor, kafka_time_us, stamped_us = anchor[order], kafka_time_us[order], stamped_us[order]
-    begins = np.ones(len(order), bool)
-    begins[1:] = False
-    for one in (anchor, kafka_time_us // settings.skew_window_us, kafka_time_us // settings.anchor_timeout_us):
-        begins[1:] |= one[1:] != one[:-1]
+    begins = changes(anchor)
+    begins |= changes(kafka_time_us // settings.skew_window_us) | changes(kafka_time_us // settings.anchor_timeout_us)
     firsts = np.flatnonzero(begins)
     lasts = np.append(firsts[1:], len(order)) - 1
     furthest = np.lexsort((stamped_us - kafka_time_us, np.cumsum(begins)))[lasts]

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
-Integers: TypeAlias = npt.NDArray[np.int64]
+from pipeline.columns import Integers
 
 
 class Heard(NamedTuple):

@@ -41,5 +41,9 @@ class Batches(Generic[Item]):
 
     def _batch(self, tag_group: int) -> Batched:
         packed = self._pack(self._items.pop(tag_group))
-        at = Timestamp(micros=self._earliest_us.pop(tag_group))
-        return WindowedValue((tag_group, packed), at, _EVERYWHEN)
+        return at_earliest((tag_group, packed), self._earliest_us.pop(tag_group))
+
+
+def at_earliest(element: object, earliest_us: int) -> WindowedValue:
+    """Return what has been gathered as it leaves: at the earliest Kafka time of what is in it."""
+    return WindowedValue(element, Timestamp(micros=earliest_us), _EVERYWHEN)

@@ -9,24 +9,23 @@ from itertools import pairwise
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.transforms.window import GlobalWindow
-from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
+from pipeline.columns import Integers
 from pipeline.events import Sighting
 from pipeline.model import KafkaRecord, Reading, Reason
 from pipeline.positioning import tag_thinning, thinning
 from pipeline.positioning.anchor_watch import AnchorWatchSettings
 from pipeline.positioning.tag_watch import TagWatchSettings
 from pipeline.site import SiteSource
-from pipeline.transforms.batches import MAX_BATCH
+from pipeline.transforms.batches import MAX_BATCH, at_earliest
 from pipeline.transforms.map_reports import MAP_REPORTS, MapReporter, Reports
 from pipeline.transforms.outputs import rejected, sort_out
 from pipeline.transforms.sightings import SIGHTINGS, SightingBatches, heard
 from pipeline.transforms.site_fn import SiteFn
 from pipeline.transforms.tag_groups import tag_group
 from pipeline.transforms.tag_watch_state import columns, pack_readings
-from pipeline.wire.batch_decoder import Batch, BatchDecoder, Heard, Integers, TaggedRows, all_odd, begins
+from pipeline.wire.batch_decoder import Batch, BatchDecoder, Heard, TaggedRows, all_odd, begins
 from pipeline.wire.decode import Decoded, decode, refused_record
 from pipeline.wire.tag_codes import tag_groups_of
 
@@ -34,7 +33,6 @@ READINGS = "readings"
 WATCHED = "watched"
 """Readings once more, for the tag watch: what flows into a stateful stage may flow into nothing else."""
 
-_EVERYWHEN = (GlobalWindow(),)
 _LOG = logging.getLogger(__name__)
 
 
@@ -155,15 +153,15 @@ class DecodeFn(SiteFn):
             watched = watched.at(needed)
         for first, end in _parts(keys):
             part = TaggedRows(keys[first:end], rows[first:end])
-            at, group = Timestamp(micros=int(came_us[first:end].min())), int(tag_groups_of(keys[first]))
-            yield WindowedValue((group, decoder.pack(part)), at, _EVERYWHEN)
+            earliest_us, group = int(came_us[first:end].min()), int(tag_groups_of(keys[first]))
+            yield at_earliest((group, decoder.pack(part)), earliest_us)
             if tags is None:
                 continue
             some = slice(*needed.searchsorted((first, end)).tolist())
             if some.start < some.stop:
                 given = watched.at(some)
                 packed = pack_readings(decoder.runs(given.tag), decoder.anchors, given)
-                yield beam.pvalue.TaggedOutput(WATCHED, WindowedValue((group, packed), at, _EVERYWHEN))
+                yield beam.pvalue.TaggedOutput(WATCHED, at_earliest((group, packed), earliest_us))
 
     def _heard(self, found: Heard, settings: AnchorWatchSettings) -> Iterator[Sighting]:
         anchor, kafka_time_us, stamped_us = found

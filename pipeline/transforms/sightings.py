@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
-from apache_beam.transforms.window import GlobalWindow
-from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
 from pipeline.events import Sighting
 from pipeline.positioning.anchor_watch import AnchorWatchSettings
 from pipeline.positioning.thinning import thinned
+from pipeline.transforms.batches import at_earliest
 from pipeline.wire.sightings import pack_sightings
 
 SIGHTINGS = "sightings"
@@ -41,10 +40,10 @@ class SightingBatches:
         """Let all leave that is left: a pair of ``SITE`` and packed sightings, at the earliest time of them."""
         if not self._sightings:
             return
-        at = Timestamp(micros=min(one.kafka_time_us for one in self._sightings))
+        earliest_us = min(one.kafka_time_us for one in self._sightings)
         packed = pack_sightings(thinned(self._sightings, self._settings))
         self._sightings = []
-        yield WindowedValue((SITE, packed), at, (GlobalWindow(),))
+        yield at_earliest((SITE, packed), earliest_us)
 
 
 def heard(batches: Iterable[WindowedValue]) -> Iterator[beam.pvalue.TaggedOutput]:

@@ -7,12 +7,13 @@ by record; what it gives for the former is what this gives, in the same order fo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
+from pipeline.columns import Booleans, Integers, changes
 from pipeline.model import KafkaRecord, Reading
 from pipeline.site import Site
 from pipeline.wire.decode import EARLIEST_PLAUSIBLE_US, MAX_AHEAD_US, MAX_ID_LENGTH
@@ -21,9 +22,6 @@ from pipeline.wire.plain_records import read_alike
 from pipeline.wire.readings import ROW, Rows, Runs, pack_rows
 from pipeline.wire.state_pb2 import KafkaRecords, SeenRecord, SeenRecords
 from pipeline.wire.tag_codes import BATTERY_LOW, DETACHED, FLAG_BITS, ODD, TagCodes
-
-Integers: TypeAlias = npt.NDArray[np.int64]
-Booleans: TypeAlias = npt.NDArray[np.bool_]
 
 _NO_ANCHOR = -1
 _DISTANCE = 4
@@ -274,6 +272,4 @@ def _records(packed: bytes, numbers: Integers) -> list[tuple[int, KafkaRecord]]:
 
 def begins(column: Integers) -> Integers:
     """Return where runs of equal numbers begin."""
-    is_other = np.ones(len(column), bool)
-    np.not_equal(column[1:], column[:-1], out=is_other[1:])
-    return is_other.nonzero()[0]
+    return changes(column).nonzero()[0]

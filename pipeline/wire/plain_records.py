@@ -15,7 +15,8 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-Integers: TypeAlias = npt.NDArray[np.int64]
+from pipeline.columns import Integers
+
 Table: TypeAlias = npt.NDArray[np.uint8]
 
 _FEWEST = 32

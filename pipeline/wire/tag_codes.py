@@ -59,10 +59,6 @@ class TagCodes(dict[bytes, int]):
             self._tags.append(tag)
         return key
 
-    def tag(self, key: int) -> str:
-        """Return the lasting id of the tag that has a key."""
-        return self._tags[key & (1 << _NUMBER_BITS) - 1]
-
     def tags(self, keys: npt.NDArray[np.int64]) -> list[str]:
         """Return the lasting ids of the tags that have these keys."""
         tags = self._tags
