@@ -21,13 +21,10 @@ final class BatchReader extends Source.Reader<byte[]> {
   /** Records that leave together at the most. */
   private static final int MOST = 4000;
 
-  /** Bytes of values after which they leave: channels have their limits. */
-  private static final int MOST_BYTES = 1 << 20;
-
   private final UnboundedReader<KafkaRecord<byte[], byte[]>> records;
   private final PolledRecords polled;
   private final Field patience;
-  private final RecordColumns batch = new RecordColumns();
+  private final RecordColumns batch = new RecordColumns(MOST);
   private long earliest;
   private long bytes;
 
@@ -58,10 +55,10 @@ final class BatchReader extends Source.Reader<byte[]> {
       batch.add(record.getPartition(), record.getOffset(), record.getTimestamp(), record.getKV().getValue());
       bytes += length(record.getKV().getKey()) + length(record.getKV().getValue());
       earliest = Math.min(earliest, records.getCurrentTimestamp().getMillis());
-      if (takesMore()) {
+      if (!batch.isFull()) {
         polled.read(this::take);
       }
-      found = takesMore() && hasNext();
+      found = !batch.isFull() && hasNext();
     }
     return batch.size() > 0;
   }
@@ -72,11 +69,7 @@ final class BatchReader extends Source.Reader<byte[]> {
     if (record.timestampType() == TimestampType.LOG_APPEND_TIME) { // else its time is that of the record before it
       earliest = Math.min(earliest, record.timestamp());
     }
-    return takesMore();
-  }
-
-  private boolean takesMore() {
-    return batch.size() < MOST && batch.valueBytes() < MOST_BYTES;
+    return !batch.isFull();
   }
 
   private static int length(byte @Nullable [] part) {

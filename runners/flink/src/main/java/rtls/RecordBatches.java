@@ -22,9 +22,6 @@ public final class RecordBatches extends PTransform<PCollection<Row>, PCollectio
   /** Records that leave together at the most: bundles can be huge. */
   private static final int MOST = 1000;
 
-  /** Bytes of values after which they leave: channels have their limits. */
-  private static final int MOST_BYTES = 1 << 20;
-
   /** For the expansion service. */
   public RecordBatches() {}
 
@@ -42,7 +39,7 @@ public final class RecordBatches extends PTransform<PCollection<Row>, PCollectio
 
     @StartBundle
     public void begin() {
-      records = new RecordColumns();
+      records = new RecordColumns(MOST);
       earliest = GlobalWindow.TIMESTAMP_MAX_VALUE;
     }
 
@@ -51,7 +48,7 @@ public final class RecordBatches extends PTransform<PCollection<Row>, PCollectio
       records.add(
           record.getInt32("partition"), record.getInt64("offset"), record.getInt64("timestamp"), record.getBytes("value"));
       earliest = at.isBefore(earliest) ? at : earliest;
-      if (records.size() >= MOST || records.valueBytes() >= MOST_BYTES) {
+      if (records.isFull()) {
         output.outputWithTimestamp(records.encoded(), earliest);
         begin();
       }

@@ -11,13 +11,27 @@ import org.checkerframework.checker.nullness.qual.Nullable;
 
 /** Records of Kafka that become one element: columns, as KafkaRecords of proto/state.proto has them. */
 final class RecordColumns {
+  /** Bytes of values after which they leave: channels have their limits. */
+  private static final int MOST_BYTES = 1 << 20;
+
   private static final byte[] NONE = new byte[0];
+
+  private final int most;
 
   private long[] partitions = new long[64];
   private long[] offsets = new long[64];
   private long[] timesMillis = new long[64];
   private final List<byte[]> values = new ArrayList<>();
   private int valueBytes;
+
+  /**
+   * Makes room.
+   *
+   * @param most how many records leave together at the most
+   */
+  RecordColumns(int most) {
+    this.most = most;
+  }
 
   void add(int partition, long offset, long timeMillis, byte @Nullable [] value) {
     int size = values.size();
@@ -37,9 +51,9 @@ final class RecordColumns {
     return values.size();
   }
 
-  /** Returns how many bytes the values have. */
-  int valueBytes() {
-    return valueBytes;
+  /** Returns whether they have to leave. */
+  boolean isFull() {
+    return size() >= most || valueBytes >= MOST_BYTES;
   }
 
   void clear() {
