@@ -75,7 +75,7 @@ SHORT = Plan(
     rates=(1_000,),
     duration_s=12.0,
     tags=(100_000,),
-    blinks_at_least=2,
+    blinks_at_least=4,
     state=((500, 8),),
 )
 """Three and a half to five minutes: what :mod:`benchmarks.thresholds` asks for."""

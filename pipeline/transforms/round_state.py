@@ -6,7 +6,7 @@ anchor's id once. In order, all numbers little-endian::
     head            see _HEAD
     silent          a byte an anchor: for how many rounds it has been silent; _UNHEARD if it is not waited for
     earlier, last   the readings seen: blocks as in Seen
-    names           the anchors' ids: 8 bytes each if all are 16 hexadecimal digits, else text with a length before each
+    names           the anchors' ids: see anchor_names.py
     open            if there are any open readings: _OPENED, the tag, _OPEN of each
 """
 
@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 
 from pipeline.model import Reading
 from pipeline.positioning.rounds import Rounds
 from pipeline.positioning.seen import from_blocks
+from pipeline.transforms.anchor_names import names_from_bytes, names_to_bytes
 from pipeline.transforms.tag_groups import Codec
 
 VERSION = 1
@@ -30,11 +30,8 @@ _OPEN = struct.Struct("<HBfqqiq")
 """An open reading: its anchor by number, flags, then as in Reading."""
 _OPENED = struct.Struct("<qH")
 """Before them: when the round opened, and how long the tag's name is."""
-_LENGTH = struct.Struct("<H")
 _UNHEARD = 255
 _REPLACED, _DETACHED, _BATTERY_LOW, _CARRIED = 1, 2, 4, 8
-_HEX = 16
-"""Digits of an anchor's id, where it is one."""
 
 
 def to_bytes(rounds: Rounds) -> bytes:
@@ -54,7 +51,7 @@ def to_bytes(rounds: Rounds) -> bytes:
         seen.last_us,
     )
     silent = bytes([heard.get(anchor, _UNHEARD) for anchor in rounds.numbers])
-    parts = [head, silent, seen.earlier, last, _names_to_bytes(tuple(rounds.numbers))]
+    parts = [head, silent, seen.earlier, last, names_to_bytes(tuple(rounds.numbers))]
     if rounds.open:
         parts.extend(_open_to_bytes(rounds))
     return b"".join(parts)
@@ -68,17 +65,15 @@ def from_bytes(data: bytes) -> Rounds | None:
     seen_at = _HEAD.size + anchors
     last_at = seen_at + earlier
     names_at = last_at + last
-    names, at = _names_from_bytes(data, names_at, anchors)
-    rounds = Rounds(
-        clock_us=clock_us,
-        newest_us=newest_us,
-        heard={
-            name: rounds for name, rounds in zip(names, data[_HEAD.size : seen_at], strict=True) if rounds != _UNHEARD
-        },
-        rounds=given,
-        seen=from_blocks(data[seen_at:last_at], earlier_us, data[last_at:names_at], last_us),
-        numbers=dict(zip(names, range(anchors), strict=True)),
-    )
+    names, at = names_from_bytes(data, names_at, anchors)
+    silent = data[_HEAD.size : seen_at]
+    if any(silent):
+        heard = {name: rounds for name, rounds in zip(names, silent, strict=True) if rounds != _UNHEARD}
+    else:  # as nearly always
+        heard = dict.fromkeys(names, 0)
+    seen = from_blocks(data[seen_at:last_at], earlier_us, data[last_at:names_at], last_us)
+    numbers = dict(zip(names, range(anchors), strict=True))
+    rounds = Rounds({}, set(), 0, clock_us, newest_us, heard, given, seen, numbers)
     if opened:
         _open_from_bytes(rounds, names, data, at)
     return rounds
@@ -130,43 +125,3 @@ def _open_from_bytes(rounds: Rounds, names: Sequence[str], data: bytes, at: int)
         )
         if flags & _CARRIED:
             rounds.carried.add(anchor)
-
-
-@lru_cache(maxsize=1024)
-def _names_to_bytes(names: tuple[str, ...]) -> bytes:
-    """Return anchors' ids as bytes: few sets of them are what all tags of a site are heard by."""
-    digits = "".join(names)
-    if all(len(name) == _HEX for name in names):
-        try:
-            packed = bytes.fromhex(digits)
-        except ValueError:
-            packed = b""
-        if packed.hex().upper() == digits:
-            return b"\x01" + packed
-    encoded = [name.encode() for name in names]
-    return b"\x00" + b"".join(part for name in encoded for part in (_LENGTH.pack(len(name)), name))
-
-
-def _names_from_bytes(data: bytes, at: int, anchors: int) -> tuple[tuple[str, ...], int]:
-    """Return the ids of so many anchors, and where they end."""
-    end = at + 1
-    if data[at]:
-        end += anchors * _HEX // 2
-    else:
-        for _ in range(anchors):
-            end += _LENGTH.size + _LENGTH.unpack_from(data, end)[0]
-    return _names(data[at:end]), end
-
-
-@lru_cache(maxsize=1024)
-def _names(packed: bytes) -> tuple[str, ...]:
-    if packed[0]:
-        digits = packed[1:].hex().upper()
-        return tuple(digits[at : at + _HEX] for at in range(0, len(digits), _HEX))
-    names: list[str] = []
-    at = 1
-    while at < len(packed):
-        begin = at + _LENGTH.size
-        at = begin + _LENGTH.unpack_from(packed, at)[0]
-        names.append(packed[begin:at].decode())
-    return tuple(names)

@@ -12,7 +12,6 @@ worker that begins: all give other chunks, and the log is read anew.
 
 from __future__ import annotations
 
-import heapq
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from apache_beam.transforms.userstate import BagStateSpec
 from apache_beam.utils.timestamp import Timestamp
 
+from pipeline.transforms.due_tags import DueTags, in_ms
 from pipeline.transforms.tag_log import Chunk, ChunkCoder, packed_row, rows, state_in
 
 TAG_GROUPS = 16
@@ -109,33 +109,28 @@ class _Index(Generic[State]):
     chunks: list[Chunk] = field(default_factory=list)
     """What it was made of; without the last while it hangs on that."""
     rows: dict[str, _Row] = field(default_factory=dict)
-    queue: list[tuple[int, str]] = field(default_factory=list)
-    """A heap of when tags are due; what does not agree with the tag's row is void."""
+    due: DueTags = field(init=False)
     live: dict[str, State] = field(default_factory=dict)
-    """States as they were written last, as objects; what changed last stands last."""
+    """States as they were written last, as objects; where there are not too many."""
     logged: int = 0
     """Bytes of the chunks."""
     size: int = 0
     """Bytes of the rows that hold."""
 
-    @classmethod
-    def of(cls, chunks: list[Chunk]) -> _Index[State]:
-        index = cls(chunks)
-        for chunk in chunks:
+    def __post_init__(self) -> None:
+        for chunk in self.chunks:
             for tag, due_us, at, end, has_state in rows(chunk.rows):
                 if has_state:
-                    index.rows[tag] = due_us, chunk.rows, at, end
+                    self.rows[tag] = due_us, chunk.rows, at, end
                 else:
-                    index.rows.pop(tag, None)
-        index.logged = sum(len(chunk.rows) for chunk in chunks)
-        index.size = sum(end - at for _, _, at, end in index.rows.values())
-        index.line_up()
-        return index
+                    self.rows.pop(tag, None)
+        self.logged = sum(len(chunk.rows) for chunk in self.chunks)
+        self.size = sum(end - at for _, _, at, end in self.rows.values())
+        self.line_up()
 
     def line_up(self) -> None:
-        """Make the heap anew."""
-        self.queue = [(due_us, tag) for tag, (due_us, *_) in self.rows.items()]
-        heapq.heapify(self.queue)
+        """Let nothing of when tags are due be void."""
+        self.due = DueTags(self.rows)
 
     def weight(self) -> int:
         return _ROW_WEIGHT * len(self.rows) + _LIVE_WEIGHT * len(self.live)
@@ -172,7 +167,7 @@ class TagStates(Generic[State]):
         before_us, chunk, at, end = index.rows.get(tag, _NOWHERE)
         if before_us != due_us:
             index.rows[tag] = due_us, chunk, at, end
-            heapq.heappush(index.queue, (due_us, tag))
+            index.due.add(tag, due_us)
         self._changed[tag] = state
 
     def forget(self, tag: str) -> None:
@@ -187,24 +182,7 @@ class TagStates(Generic[State]):
 
     def due(self, now_us: int) -> list[str]:
         """Return the tags that are due at a time, the longest due first."""
-        queue, found = self._index.queue, dict[str, int]()
-        while (due_us := self.next_due_us()) is not None and due_us <= now_us:
-            tag = heapq.heappop(queue)[1]
-            found[tag] = due_us
-        for tag, due_us in found.items():
-            heapq.heappush(queue, (due_us, tag))
-        return list(found)
-
-    def next_due_us(self) -> int | None:
-        """Return when the next tag is due; None where no tag has state."""
-        queue, known = self._index.queue, self._index.rows
-        while queue:
-            due_us, tag = queue[0]
-            row = known.get(tag)
-            if row is not None and row[0] == due_us:
-                return due_us
-            heapq.heappop(queue)
-        return None
+        return self._index.due.by(now_us)
 
     def commit(self, timer: Timer | None) -> None:
         """Write back what changed, and set the timer, if there is one, to when the next tag is due.
@@ -212,11 +190,11 @@ class TagStates(Generic[State]):
         Afterwards this is of no use any more.
         """
         if timer is not None:
-            due_us = self.next_due_us()
-            if due_us is None:
+            due_ms = self._index.due.next_ms()
+            if due_ms is None:
                 timer.clear()
             else:
-                timer.set(timer_at(due_us))
+                timer.set(Timestamp(micros=due_ms * 1000))
         if self._changed:
             self._write()
         _give_back(self._index)
@@ -233,7 +211,7 @@ class TagStates(Generic[State]):
             index.chunks, index.logged = [], 0
         if written:
             self._append(written)
-        if len(index.queue) > 2 * len(index.rows) + _LIVE:
+        if index.due.entries > 2 * len(index.rows) + _LIVE:
             index.line_up()
 
     def _written(self, tag: str, state: State | None) -> bytes:
@@ -244,11 +222,10 @@ class TagStates(Generic[State]):
         due_us, _, at, end = index.rows[tag]
         packed = packed_row(tag, due_us, self._codec.to_bytes(state))
         index.size += len(packed) - (end - at)
-        live = index.live
-        live.pop(tag, None)
-        live[tag] = state
-        if len(live) > _LIVE:
-            del live[next(iter(live))]
+        if len(index.rows) <= _LIVE:
+            index.live[tag] = state
+        else:
+            index.live.clear()
         return packed
 
     def _append(self, written: dict[str, bytes]) -> None:
@@ -276,7 +253,7 @@ def _taken(chunks: list[Chunk]) -> _Index[State]:
     index: _Index[State] | None = last.index
     last.index = None
     if index is None or len(index.chunks) + 1 != len(chunks) or not all(map(is_, index.chunks, chunks)):
-        return _Index.of(chunks)
+        return _Index(chunks)
     index.chunks.append(last)
     return index
 
@@ -289,4 +266,4 @@ def _give_back(index: _Index[State]) -> None:
 
 def timer_at(due_us: int) -> Timestamp:
     """Return the time to set a timer to: runners keep milliseconds, and a timer must not fire early."""
-    return Timestamp(micros=-(-due_us // 1000) * 1000)
+    return Timestamp(micros=in_ms(due_us) * 1000)

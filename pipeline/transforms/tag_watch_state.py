@@ -12,6 +12,7 @@ from pipeline.positioning.runs import Run
 from pipeline.positioning.tag_flags import Flag
 from pipeline.positioning.tag_watch import TagWatch
 from pipeline.positioning.watched import ByTag, Watched
+from pipeline.transforms.anchor_names import names_from_bytes, names_to_bytes
 from pipeline.transforms.anchor_watch_state import flat, runs
 from pipeline.transforms.tag_groups import Codec
 from pipeline.wire.batch_decoder import TaggedRows
@@ -25,11 +26,9 @@ _HEAD = Struct("<B7q2I")
 stamp and as near as can be told; how many runs, and how many times of anchors follow.
 
 After that come, eight bytes a number, the runs' ends and the times of anchors; and the anchors' names, one for each of
-the times, one again for a later run. All as :class:`TagWatch` has it. Not protobuf, which takes longer by far, for each
-tag's state is read and written with every bundle.
+the times, one again for a later run: see anchor_names.py. All as :class:`TagWatch` has it. Not protobuf, which takes
+longer by far, for each tag's state is read and written with every bundle.
 """
-_BETWEEN, _ERRORS = "\udcff", "surrogateescape"
-"""What is between names, and has it written as the byte 255, which no text has in it."""
 
 
 def to_bytes(watch: TagWatch) -> bytes:
@@ -54,7 +53,7 @@ def to_bytes(watch: TagWatch) -> bytes:
         len(watch.runs),
         times,
     )
-    return head + pack(f"<{len(numbers)}q", *numbers) + _BETWEEN.join(anchors).encode(errors=_ERRORS)
+    return head + pack(f"<{len(numbers)}q", *numbers) + names_to_bytes(tuple(anchors))
 
 
 def from_bytes(data: bytes) -> TagWatch:
@@ -64,7 +63,7 @@ def from_bytes(data: bytes) -> TagWatch:
     )
     count = 2 * runs_ + times
     numbers = unpack_from(f"<{count}q", data, _HEAD.size)
-    names = data[_HEAD.size + 8 * count :].decode(errors=_ERRORS).split(_BETWEEN) if times else []
+    names, _ = names_from_bytes(data, _HEAD.size + 8 * count, times)
     heard_by: dict[str, list[int]] = {}
     for anchor, at_us in zip(names, numbers[2 * runs_ :], strict=True):
         if anchor in heard_by:
