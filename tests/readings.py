@@ -11,6 +11,7 @@ from pipeline.model import KafkaRecord, Reading
 from pipeline.positioning.watched import ByTag, Watched
 from pipeline.site import Anchor, Site
 from pipeline.wire.message_pb2 import AnchorData, TagData
+from pipeline.wire.readings import unpack_by_tag
 
 START_S = 1_713_300_000
 """2024-04-16, the instant that times in the tests count from."""
@@ -54,6 +55,13 @@ def reading(
         partition=0,
         offset=offset,
     )
+
+
+def unpacked(packed: bytes) -> dict[str, list[Reading]]:
+    """Return packed readings by tag."""
+    given = unpack_by_tag(packed)
+    assert [len(of_tag) for of_tag in given.readings] == given.counts
+    return dict(zip(given.tags, given.readings, strict=True))
 
 
 def watched(readings: Sequence[Reading]) -> Watched:

@@ -20,9 +20,8 @@ from pipeline.wire.batch_decoder import Batch, BatchDecoder, all_odd
 from pipeline.wire.decode import EARLIEST_PLAUSIBLE_US, MAX_AHEAD_US, MAX_ID_LENGTH, decode
 from pipeline.wire.kafka_records import pack_records
 from pipeline.wire.message_pb2 import AnchorData
-from pipeline.wire.readings import unpack_by_tag
 from pipeline.wire.state_pb2 import Readings
-from tests.readings import DEMO, GOLDEN, record, us
+from tests.readings import DEMO, GOLDEN, record, unpacked, us
 
 NAME = "0003FFDDEEFF"
 SITES = [
@@ -132,7 +131,7 @@ def quickly(decoder: BatchDecoder, batch: Batch, site: Site) -> dict[str, list[R
     packed = Readings.FromString(decoder.pack(decoder.by_tag(batch, others)))
     assert len(set(packed.tag)) == len(packed.tag)
     assert [tag_group(tag) for tag in packed.tag] == sorted(map(tag_group, packed.tag))
-    return unpack_by_tag(packed.SerializeToString())
+    return unpacked(packed.SerializeToString())
 
 
 def is_plain(one: KafkaRecord, site: Site) -> bool:

@@ -22,9 +22,8 @@ from pipeline.transforms.sightings import SIGHTINGS
 from pipeline.transforms.tag_groups import tag_group
 from pipeline.wire.batch_decoder import BatchDecoder
 from pipeline.wire.kafka_records import pack_records
-from pipeline.wire.readings import unpack_by_tag
 from pipeline.wire.sightings import unpack_sightings
-from tests.readings import DEMO, columns, record, us, watched
+from tests.readings import DEMO, columns, record, unpacked, us, watched
 
 BAD = KafkaRecord(0, 9, us(0.5), b"\xff")
 
@@ -55,7 +54,7 @@ def readings(outcomes: Iterable[tuple[str, Any]], output: str = "readings") -> l
     for name, value in outcomes:
         if name == output:
             group, packed = value.value
-            for tag, of_tag in unpack_by_tag(packed).items():
+            for tag, of_tag in unpacked(packed).items():
                 assert tag_group(tag) == group
                 assert {one.tag for one in of_tag} == {tag}
                 found += of_tag

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -194,23 +194,3 @@ def test_an_unexpected_error_in_any_part_costs_readings_and_no_more(
         ("position", 202),
     ]
     assert calm.is_tracked
-
-
-def test_an_unexpected_error_over_many_readings_at_once_costs_none_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half-way through, what is remembered of the tag is spoilt; one by one, from what it was before, all goes well."""
-    loose, strict, calm = known(strict=False), known(), known()
-    expected = named(calm.take(blink(5.0)))
-    hear, heard = Rounds.hear, list[object]()
-
-    def stumble_once(self: Rounds, anchors: Collection[str]) -> None:
-        heard.append(anchors)
-        if len(heard) == 1:
-            raise ZeroDivisionError("stumbled")
-        hear(self, anchors)
-
-    monkeypatch.setattr(Rounds, "hear", stumble_once)
-    assert named(loose.take(blink(5.0))) == expected
-    assert len(heard) == 2
-    heard.clear()
-    with pytest.raises(ZeroDivisionError):
-        strict.take(blink(5.0))

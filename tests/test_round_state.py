@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 
 from pipeline.model import Reading, Rejected
+from pipeline.positioning.round_state import VERSION, from_bytes, to_bytes
 from pipeline.positioning.rounds import GroupingSettings, Rounds
-from pipeline.transforms.round_state import VERSION, from_bytes, to_bytes
 from pipeline.transforms.tag_groups import by_tag
 from pipeline.wire.readings import ROW, pack, pack_rows, unpack, unpack_by_tag
 from pipeline.wire.state_pb2 import Readings
@@ -85,7 +85,11 @@ def test_readings_survive_their_columns(stream: list) -> None:  # type: ignore[t
 @given(streams)
 def test_readings_survive_by_tag(stream: list) -> None:  # type: ignore[type-arg]
     readings = [one._replace(tag=f"T{number % 3 // 2}") for number, one in enumerate(as_readings(stream))]
-    assert unpack_by_tag(pack(readings).SerializeToString()) == by_tag(readings)
+    packed = unpack_by_tag(pack(readings).SerializeToString())
+    assert dict(zip(packed.tags, packed.readings, strict=True)) == by_tag(readings)
+    assert packed.counts == [len(of_tag) for of_tag in packed.readings]
+    of_rows = pack_rows(list(zip(packed.tags, packed.counts, strict=True)), packed.anchors, packed.rows.copy())
+    assert unpack(Readings.FromString(of_rows)) == [one for of_tag in packed.readings for one in of_tag]
     assert unpack(pack(readings)) == readings
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.positioning.seen import NEARLY_FULL, ROOM, Seen, from_blocks
+from pipeline.positioning.seen import ROOM, Seen, from_blocks
 from tests.readings import us
 
 anchors = st.sampled_from([0, 1, 255, 256, 1000])
@@ -25,36 +23,6 @@ def test_a_reading_is_known_again_and_no_other_is(
     for one in [*taken, *taken, *more]:
         assert seen.add(*one) == (one not in reference)
         reference.add(one)
-
-
-@given(st.lists(readings.filter(bool), max_size=8), st.booleans())
-def test_all_at_once_is_as_one_by_one_or_not_at_all(runs: list[list[tuple[int, int, float]]], is_live: bool) -> None:  # noqa: FBT001
-    at_once, single = Seen(), Seen()
-    for number, run in enumerate(runs):
-        ones = [(anchor, time_us + is_live * number * 20_000_000, distance_m) for anchor, time_us, distance_m in run]
-        before = dataclasses.replace(single)
-        is_news = False not in [single.add(*one) for one in ones]
-        assert at_once.add_all(*zip(*ones, strict=True)) == is_news
-        if not is_news:
-            assert at_once == before
-            at_once = dataclasses.replace(single)
-        assert at_once == single
-
-
-def test_all_at_once_knows_a_reading_of_the_last_block() -> None:
-    seen = Seen()
-    assert seen.add_all([0, 1, 2], [us(0.0)] * 3, [1.0, 2.0, 3.0])
-    assert seen.add_all([0, 1], [us(0.0)] * 2, [4.0, 5.0])
-    assert not seen.add_all([3, 1], [us(0.0)] * 2, [1.0, 5.0])
-    assert seen.add(3, us(0.0), 1.0)
-
-
-def test_all_at_once_is_refused_where_room_may_run_short() -> None:
-    seen = Seen()
-    count = NEARLY_FULL // 11
-    times_us = [us(number / 1000) for number in range(count)]
-    assert not seen.add_all([0] * count, times_us, [1.5] * count)
-    assert seen == Seen()
 
 
 def test_many_readings_of_one_time_are_all_known_again() -> None:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.model import Group, Reading, Rejected
+from pipeline.positioning.round_state import to_bytes
 from pipeline.positioning.rounds import GroupingMode, GroupingSettings, Outcome, Rounds
-from pipeline.positioning.whole_rounds import add_all
-from pipeline.transforms import round_state
+from pipeline.positioning.whole_rounds import warm_up
+from pipeline.transforms.group import GroupFn
+from pipeline.transforms.tag_groups import Codec, TagStates, timer_at
+from pipeline.wire.readings import pack
 from tests.readings import reading, us
+from tests.test_tag_groups import ListBag, OneTimer
 
 ROUND = GroupingSettings()
 THREE = GroupingSettings(mode=GroupingMode.THREE)
+
+NAMES = {name: f"A1B2C3D3E4F5{name:>04}" for name in "ABCDEF"}
+"""Of anchors, as those name themselves."""
 
 Blink = tuple[int, int, int, str | None, int, list[int]]
 FAULTS = ["missing", "again", "late", "replaced", "new", "ahead", "silent", "back", "swap"]
@@ -48,7 +54,7 @@ def as_readings(script: list[Blink], size: int, *, whole: bool) -> list[Reading]
             back_ms = 5_000 if fault == "back" and number == which else 0
             ones.append(
                 reading(
-                    f"N{len(found)}" if fault == "new" and number == which else f"A{number}",
+                    f"B{len(found):015X}" if fault == "new" and number == which else NAMES["ABCDEF"[number]],
                     float(int(at_s)) if whole else at_s,
                     kafka_s=(at_ms + 20 + kafka_ms * place / size - back_ms) / 1000,
                     distance_m=1.5 + (at_ms // 200 + number) % 50,
@@ -62,6 +68,28 @@ def as_readings(script: list[Blink], size: int, *, whole: bool) -> list[Reading]
         if fault == "swap" and len(found) > size:
             found[-size - 1], found[-1] = found[-1], found[-size - 1]
     return [one._replace(offset=offset) for offset, one in enumerate(found)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled() -> None:
+    warm_up()
+
+
+class Stage:
+    """The stage that takes readings in at once."""
+
+    def __init__(self, settings: GroupingSettings) -> None:
+        self._fn = GroupFn(settings, strict=True)
+        self._bag, self._timer = ListBag(), OneTimer()
+
+    def take(self, readings: Sequence[Reading]) -> list[Outcome]:
+        return self._fn.take(pack(readings).SerializeToString(), self._bag, self._timer)
+
+    def holds(self, rounds: Rounds, settings: GroupingSettings) -> bool:
+        """Whether it has written what rounds come to that took the readings in one by one."""
+        rounds.forget_seen(settings)
+        state = TagStates(self._bag, Codec(bytes, bytes)).get("T")
+        return state == to_bytes(rounds) and self._timer.at == timer_at(rounds.due_us(settings))
 
 
 def one_by_one(rounds: Rounds, readings: list[Reading], settings: GroupingSettings) -> list[Outcome]:
@@ -85,51 +113,48 @@ def test_readings_at_once_come_to_the_same_as_one_by_one(
     settings: GroupingSettings,
 ) -> None:
     readings = as_readings(script, size, whole=whole)
-    at_once, single = Rounds(), Rounds()
+    at_once, single = Stage(settings), Rounds()
     for begin, end in pairwise(sorted({0, *cuts, len(readings)})):
         chunk = readings[begin:end]
-        assert add_all(at_once, chunk, settings) == one_by_one(single, chunk, settings)
-        assert at_once == single
-        assert at_once.due_us(settings) == single.due_us(settings)
-        assert round_state.to_bytes(at_once) == round_state.to_bytes(single)
-        at_once.forget_seen(settings)
-        single.forget_seen(settings)
-        assert at_once == single
+        assert at_once.take(chunk) == one_by_one(single, chunk, settings)
+        assert at_once.holds(single, settings)
 
 
 def walk(count: int, anchors: str = "ABC", begin_s: float = 0.0) -> list[Reading]:
     return [
-        reading(anchor, begin_s + 0.2 * number, distance_m=1.5 + number, offset=3 * number + place)
+        reading(NAMES[anchor], begin_s + 0.2 * number, distance_m=1.5 + number, offset=3 * number + place)
         for number in range(count)
         for place, anchor in enumerate(anchors)
     ]
 
 
-def known_tag(settings: GroupingSettings) -> Rounds:
+BEGINNING = walk(5, begin_s=-1.0)
+
+
+@pytest.fixture(params=[ROUND, THREE], ids=["round", "three"])
+def settings(request: pytest.FixtureRequest) -> GroupingSettings:
+    found: GroupingSettings = request.param
+    return found
+
+
+@pytest.fixture
+def stage(settings: GroupingSettings) -> Stage:
+    """The stage, to which the tag is known."""
+    found = Stage(settings)
+    found.take(BEGINNING)
+    return found
+
+
+@pytest.fixture
+def single(settings: GroupingSettings) -> Rounds:
+    """What is known of the tag then."""
     rounds = Rounds()
-    one_by_one(rounds, walk(5, begin_s=-1.2), settings)
-    rounds.advance(us(-0.1), settings)
+    one_by_one(rounds, BEGINNING, settings)
     return rounds
 
 
-@pytest.mark.parametrize("settings", [ROUND, THREE], ids=["round", "three"])
-def test_whole_rounds_are_not_taken_in_one_by_one(monkeypatch: pytest.MonkeyPatch, settings: GroupingSettings) -> None:
-    rounds = known_tag(settings)
-    monkeypatch.delattr(Rounds, "add")
-    outcomes = add_all(rounds, walk(20), settings)
-    assert outcomes == [Group("T", walk(20)[at : at + 3]) for at in range(0, 60, 3)]
-
-
-@pytest.mark.parametrize("settings", [ROUND, THREE], ids=["round", "three"])
-def test_what_was_taken_in_at_once_is_known_again(settings: GroupingSettings) -> None:
-    rounds = known_tag(settings)
-    add_all(rounds, walk(20), settings)
-    again = add_all(rounds, walk(20), settings)
-    assert [outcome.reason for outcome in again if isinstance(outcome, Rejected)] == ["duplicate"] * 60
-
-
-def test_a_fault_costs_its_own_round_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    rounds = known_tag(ROUND)
+def count_added(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list to which the offset of each reading comes that is taken in by itself."""
     taken: list[int] = []
     add = Rounds.add
 
@@ -138,39 +163,92 @@ def test_a_fault_costs_its_own_round_only(monkeypatch: pytest.MonkeyPatch) -> No
         return add(self, one, settings)
 
     monkeypatch.setattr(Rounds, "add", counted)
+    return taken
+
+
+def test_whole_rounds_are_not_taken_in_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, settings: GroupingSettings, stage: Stage
+) -> None:
+    stage.take(walk(1))  # the rounds of a new tag wait
+    monkeypatch.delattr(Rounds, "add")
+    outcomes = stage.take(walk(20, begin_s=0.2))
+    assert outcomes == [Group("T", walk(20, begin_s=0.2)[at : at + 3]) for at in range(0, 60, 3)]
+    assert settings
+
+
+def test_what_was_taken_in_at_once_is_known_again(stage: Stage) -> None:
+    stage.take(walk(20))
+    again = stage.take(walk(20))
+    assert [outcome.reason for outcome in again if isinstance(outcome, Rejected)] == ["duplicate"] * 60
+
+
+def test_a_fault_costs_its_own_round_only(
+    monkeypatch: pytest.MonkeyPatch, settings: GroupingSettings, stage: Stage, single: Rounds
+) -> None:
     readings = walk(40)
     del readings[61]
-    single = copy.deepcopy(rounds)
-    expected = [outcome for one in readings for outcome in add(single, one, ROUND)]
-    assert add_all(rounds, readings, ROUND) == expected
+    expected = one_by_one(single, readings, settings)
+    taken = count_added(monkeypatch)
+    assert stage.take(readings) == expected
     assert len(taken) < 12
+
+
+def test_anchors_with_other_names_are_taken_in_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, settings: GroupingSettings
+) -> None:
+    readings = [one._replace(anchor=one.anchor[-1]) for one in walk(20)]
+    stage, single = Stage(settings), Rounds()
+    expected = one_by_one(single, readings, settings)
+    taken = count_added(monkeypatch)
+    assert stage.take(readings) == expected
+    assert stage.holds(single, settings)
+    assert len(taken) == 60
 
 
 def stamped(anchors: str, at_s: float, kafka_s: Sequence[float]) -> list[Reading]:
     return [
-        reading(anchor, at_s, kafka_s=one_s, distance_m=9.5, offset=900 + place)
+        reading(NAMES[anchor], at_s, kafka_s=one_s, distance_m=9.5, offset=900 + place)
         for place, (anchor, one_s) in enumerate(zip(anchors, kafka_s, strict=True))
     ]
 
 
-@pytest.mark.parametrize("settings", [ROUND, THREE], ids=["round", "three"])
 @pytest.mark.parametrize(
     "more",
     [
         stamped("ABC", 4.0, [4.0, 7.0, 7.0]),
         stamped("ABC", -9.0, [4.0, 4.0, 4.0]),
         stamped("ABC", 4.0, [0.5, 0.5, 0.5]),
+        stamped("CBA", 4.0, [4.0, 4.0, 4.0]),
+        stamped("ABC" * 100, 4.0, [4.0] * 300),
         [*walk(6, "ABCDEF", 4.0), *walk(1, "ABC", 6.0), *walk(1, "ABC", 6.2)],
         [*walk(6, "ABCDEF", 4.0), *walk(3, "ABC", 6.0)],
     ],
-    ids=["slow", "late", "behind the clock", "two rounds of fewer anchors", "three of them"],
+    ids=["slow", "late", "behind the clock", "backwards", "many of one time", "two rounds of fewer anchors", "three"],
 )
-def test_what_add_has_more_to_do_about_is_left_to_it(settings: GroupingSettings, more: list[Reading]) -> None:
-    readings = [*walk(20), *more]
-    at_once, single = known_tag(settings), known_tag(settings)
-    assert add_all(at_once, readings, settings) == one_by_one(single, readings, settings)
-    assert at_once == single
-    one, other = known_tag(settings), known_tag(settings)
-    for part in (walk(20), more[:36], more[36:]):
-        assert add_all(one, part, settings) == one_by_one(other, part, settings)
-        assert one == other
+def test_what_add_has_more_to_do_about_is_left_to_it(
+    settings: GroupingSettings, stage: Stage, single: Rounds, more: list[Reading]
+) -> None:
+    for part in ([*walk(20), *more[:36]], more[36:], walk(5, begin_s=9.0)):
+        if part:
+            assert stage.take(part) == one_by_one(single, part, settings)
+            assert stage.holds(single, settings)
+
+
+def test_many_readings_of_one_time_fill_more_than_one_block(settings: GroupingSettings, stage: Stage) -> None:
+    single = Rounds()
+    one_by_one(single, BEGINNING, settings)
+    ones = [
+        one._replace(distance_m=1.0 + number, kafka_time_us=us(4.0 + number / 1000))
+        for number, one in enumerate(stamped("ABC" * 200, 4.0, [4.0] * 600))
+    ]
+    assert stage.take(ones) == one_by_one(single, ones, settings)
+    assert stage.holds(single, settings)
+
+
+def test_tags_do_not_meet(settings: GroupingSettings) -> None:
+    stage, both = Stage(settings), Stage(settings)
+    of_one, of_other = walk(9), [one._replace(tag="U", distance_m=2.0) for one in walk(7)]
+    mixed = [one for pair in zip_longest(of_one, of_other) for one in pair if one is not None]
+    found = both.take(mixed)
+    assert [one for one in found if one.tag == "T"] == stage.take(of_one)
+    assert [one for one in found if one.tag == "U"] == Stage(settings).take(of_other)

@@ -1,4 +1,4 @@
-"""The solver and the filter, compiled before the first reading comes.
+"""The grouping, the solver and the filter, compiled before the first reading comes.
 
 Compiling takes the better part of a minute, loading what was compiled before less than a second. Wherever the program
 is installed anew, run ::
@@ -25,7 +25,7 @@ from typing import Any, cast
 
 from numba import config
 
-from pipeline.positioning import tracker, trilateration
+from pipeline.positioning import round_bytes, tracker, trilateration, whole_rounds
 from pipeline.positioning.solver import answer_all
 from pipeline.positioning.track_groups import take_all
 
@@ -42,8 +42,15 @@ def warm_up_filter() -> None:
     tracker.warm_up()
 
 
+def warm_up_grouping() -> None:
+    """Compile what takes whole rounds in, or load it."""
+    _bring_ready(_kept_in(round_bytes.take_all))
+    whole_rounds.warm_up()
+
+
 def warm_up() -> None:
     """Compile all that a worker runs, or load it."""
+    warm_up_grouping()
     warm_up_solver()
     warm_up_filter()
 
@@ -74,6 +81,7 @@ def main() -> None:
     say = sys.stdout.write
     say(f"machine code is kept in {_kept_in(answer_all)}\n")
     parts: list[tuple[str, object, Callable[[], None]]] = [
+        ("grouping", round_bytes.take_all, warm_up_grouping),
         ("solver", answer_all, warm_up_solver),
         ("filter", take_all, warm_up_filter),
     ]

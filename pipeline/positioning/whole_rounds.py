@@ -1,147 +1,105 @@
-"""Many readings of a tag to groups at once: what :meth:`Rounds.add` of one after the other gives, at less cost.
+"""Many readings of many tags to groups at once: what :meth:`Rounds.add` of one after the other gives, at less cost.
 
 Most rounds come whole and in good order: as many readings as make a group, one an anchor, with nothing to do on the way
-but to collect them. A run of such rounds is taken in together, column by column. Here is only what makes sure that
-they are such; all others are left to :meth:`Rounds.add`, which knows all the rules.
+but to collect them. Such are taken in here, from the states as they are written and to them, in machine code. Here is
+only what makes sure that rounds are such; all others are left to :meth:`Rounds.add`, which knows all the rules.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
-from operator import sub
-from typing import Any
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.model import Group, Reading
-from pipeline.positioning.rounds import (
-    FORGET_AFTER_ROUNDS,
-    NEW_FOR_ROUNDS,
-    GroupingMode,
-    GroupingSettings,
-    Outcome,
-    Rounds,
-    by_time,
-)
+from pipeline.positioning.anchor_names import names_to_bytes
+from pipeline.positioning.round_bytes import OF_TAG, Bounds, Columns, Found, Known, take_all
+from pipeline.positioning.rounds import NEW_FOR_ROUNDS, GroupingMode, GroupingSettings, Rounds, by_time
+from pipeline.positioning.seen import GROWTH
 from pipeline.site import MIN_ANCHORS
 
-_ANCHOR, _DETACHED = map(Reading._fields.index, ("anchor", "detached"))
-"""From the one up to the other are what matters here: anchor, distance, both times, and whether one was replaced."""
-_SHORTER = 4
-"""By how much the next run is shorter that is tried, where one is not as it should be."""
 
+class Taken(NamedTuple):
+    """What was taken in of a tag's readings: the first so many, whole rounds one after the other.
 
-def add_all(rounds: Rounds, readings: Sequence[Reading], settings: GroupingSettings) -> list[Outcome]:
-    """Take readings of one tag in, in their order; return the groups and rejections that follow from them."""
-    outcomes: list[Outcome] = []
-    at, count = 0, len(readings)
-    columns = tuple(zip(*readings, strict=True))
-    anchors = columns[_ANCHOR] if columns else ()
-    while at < count:
-        size = _size(rounds, settings)
-        end = _end(rounds, anchors, at, size, settings) if size else at
-        while end > at:
-            run = _Run(size, readings[at:end], [column[at:end] for column in columns[_ANCHOR:_DETACHED]])
-            if run.is_certain(rounds, settings) and run.is_news(rounds):
-                outcomes += run.taken(rounds)
-                break
-            end = at + (end - at) // size // _SHORTER * size
-        if end > at:
-            at = end
-        else:
-            outcomes += rounds.add(readings[at], settings)
-            at += 1
-    return outcomes
+    Attributes:
+        readings: how many.
+        size: readings of a round; 0 where none was taken.
+        is_sorted: whether those of each round stand in the order of a group.
+        clock_us: the latest Kafka time seen (microseconds).
+        state: what is now known, as :func:`pipeline.positioning.round_state.to_bytes` writes it.
+    """
 
+    readings: int
+    size: int
+    is_sorted: bool
+    clock_us: int
+    state: bytes
 
-def _size(rounds: Rounds, settings: GroupingSettings) -> int:
-    """Return how many readings a whole round has; 0 where one is open, or that is not known."""
-    if rounds.open or rounds.opened_at_us:
-        return 0
-    if settings.mode is GroupingMode.THREE:
-        return MIN_ANCHORS
-    size = len(rounds.heard)
-    return size if size >= MIN_ANCHORS and rounds.rounds >= NEW_FOR_ROUNDS else 0
-
-
-def _end(rounds: Rounds, anchors: Sequence[str], at: int, size: int, settings: GroupingSettings) -> int:
-    """Return up to where rounds are by as many anchors, in each round once, as they should be."""
-    expected = None if settings.mode is GroupingMode.THREE else rounds.heard.keys()
-    numbers, count = rounds.numbers.keys(), len(anchors)
-    whole: set[Sequence[str]] = set()  # of few anchors, there are few orders to look into
-    while (end := at + size) <= count:
-        ones = anchors[at:end]
-        if ones not in whole:
-            names = set(ones)
-            if len(names) < size or not (numbers >= names if expected is None else expected == names):
-                break
-            whole.add(ones)
-        at = end
-    return at
-
-
-class _Run:
-    """Whole rounds one after the other, each of so many readings by distinct anchors that have numbers."""
-
-    def __init__(self, size: int, readings: Sequence[Reading], columns: Sequence[Sequence[Any]]) -> None:
-        self._size, self._readings = size, readings
-        self._anchors, self._distances_m, self._times_us, self._kafka_us, self._replaced = columns
-        self._is_ordered = list(self._times_us) == sorted(self._times_us)
-        self._is_ordered_in_kafka = list(self._kafka_us) == sorted(self._kafka_us)
-
-    def is_certain(self, rounds: Rounds, settings: GroupingSettings) -> bool:
-        """Whether each round is over before anything of it is due, its readings go together, and none is late."""
-        if any(self._replaced):
-            return False
-        size, last, kafka_us, times_us = self._size, self._size - 1, self._kafka_us, self._times_us
-        clocks_us: Sequence[int] = kafka_us
-        if kafka_us[0] >= rounds.clock_us and self._is_ordered_in_kafka:
-            earliest_us = kafka_us[::size]
-        else:
-            clocks_us = [*accumulate(kafka_us, max, initial=rounds.clock_us)][1:]
-            earliest_us = self._by_round(min, kafka_us)
-        if clocks_us[-1] >= rounds.clock_us + settings.tag_expiry_us:
-            return False
-        if settings.mode is GroupingMode.THREE:
-            if max(map(sub, clocks_us[last::size], earliest_us)) > settings.max_reading_age_us:
-                return False
-        elif max(map(sub, clocks_us[last::size], clocks_us[::size])) >= settings.round_wait_us:
-            return False
-        if self._is_ordered:
-            oldest_us, newest_us = times_us[::size], times_us[last::size]
-        else:
-            oldest_us, newest_us = self._by_round(min, times_us), self._by_round(max, times_us)
-        if max(map(sub, newest_us, oldest_us)) > settings.max_reading_age_us:
-            return False
-        # What readings are late by is never ahead of the clock.
-        return bool(
-            max(rounds.newest_us, *newest_us) - min(oldest_us) <= settings.max_lateness_us
-            or max(map(sub, clocks_us[last::size], oldest_us)) <= settings.max_lateness_us
-        )
-
-    def is_news(self, rounds: Rounds) -> bool:
-        """Remember the readings as seen, unless one has been before."""
-        numbers = [*map(rounds.numbers.__getitem__, self._anchors)]
-        return rounds.seen.add_all(numbers, self._times_us, self._distances_m)
-
-    def taken(self, rounds: Rounds) -> list[Group]:
-        """Return the groups, once their readings are seen, and what is to be remembered of them."""
-        size, readings, anchors = self._size, self._readings, self._anchors
-        times_us, kafka_us = self._times_us, self._kafka_us
-        firsts = range(0, len(readings), size)
-        rounds.clock_us = max(rounds.clock_us, *kafka_us)
-        if self._is_ordered and self._is_ordered_in_kafka:
-            rounds.newest_us = max(rounds.newest_us, min(times_us[-1], kafka_us[-1]))
-        else:
-            rounds.newest_us = max(rounds.newest_us, *map(min, times_us, kafka_us))
-        rounds.rounds = min(rounds.rounds + len(firsts), NEW_FOR_ROUNDS)
-        # Of rounds by the same anchors a few do: by then all others are forgotten, and nothing changes any more.
-        for at in firsts if len(set(anchors)) > size else firsts[:FORGET_AFTER_ROUNDS]:
-            rounds.hear(anchors[at : at + size])
-        tag, new = readings[0].tag, tuple.__new__  # what Group() comes to, at half the price
-        if self._is_ordered and len(set(times_us)) == len(times_us):
+    def groups(self, tag: str, readings: Sequence[Reading]) -> list[Group]:
+        """Return the groups that they make."""
+        firsts, size, new = range(0, self.readings, self.size or 1), self.size, tuple.__new__
+        if self.is_sorted:  # new is what Group() comes to, at half the price
             return [new(Group, (tag, readings[at : at + size])) for at in firsts]
         return [new(Group, (tag, sorted(readings[at : at + size], key=by_time))) for at in firsts]
 
-    def _by_round(self, what: Callable[..., int], values: Sequence[int]) -> Sequence[int]:
-        """Return the least or the greatest value of each round."""
-        return [*map(what, *(values[place :: self._size] for place in range(self._size)))]
+
+class WholeRounds:
+    """What takes whole rounds in, by some settings."""
+
+    def __init__(self, settings: GroupingSettings) -> None:
+        self._is_three = settings.mode is GroupingMode.THREE
+        self._bounds = Bounds(
+            is_three=self._is_three,
+            round_wait_us=settings.round_wait_us,
+            max_reading_age_us=settings.max_reading_age_us,
+            max_lateness_us=settings.max_lateness_us,
+            tag_expiry_us=settings.tag_expiry_us,
+        )
+
+    def may_follow(self, rounds: Rounds) -> bool:
+        """Whether what comes next of a tag may be a whole round."""
+        if rounds.open or rounds.opened_at_us:
+            return False
+        return self._is_three or (rounds.rounds >= NEW_FOR_ROUNDS and len(rounds.heard) >= MIN_ANCHORS)
+
+    def take_all(self, known: Sequence[tuple[bytes, int, int]], columns: Columns) -> list[Taken]:
+        """Take readings of some tags in, each tag's up to the first that is not of a whole round.
+
+        Args:
+            known: of each tag its state, as :func:`pipeline.positioning.round_state.to_bytes` wrote it, empty where it
+                has none; and which readings it has: the number of the first, and that of the first behind them.
+            columns: the readings, those of a tag in the order in which they came.
+        """
+        states, firsts, ends = zip(*known, strict=True)
+        if not len(columns.names):
+            return [Taken(0, 0, True, 0, state) for state in states]  # noqa: FBT003
+        data = np.frombuffer(b"".join(states), np.uint8)
+        bounds = np.array([0, *accumulate(map(len, states))])
+        room = len(data) + GROWTH * len(columns.anchor)
+        found = Found(
+            np.empty(room, np.uint8), np.empty((len(known), OF_TAG), np.int64), np.empty(len(columns.anchor), np.int64)
+        )
+        take_all(Known(data, bounds, np.array((firsts, ends))), columns, self._bounds, found)
+        written, end = found.data.tobytes(), 0
+        taken: list[Taken] = []
+        for state, (readings, size, is_sorted, clock_us, length) in zip(states, found.tags.tolist(), strict=True):
+            begin, end = end, end + length
+            taken.append(Taken(readings, size, is_sorted > 0, clock_us, written[begin:end] if readings else state))
+        return taken
+
+
+def names_as_numbers(names: Sequence[str]) -> NDArray[np.uint64]:
+    """Return anchors' names as numbers of the same order; none where one is not of 16 hexadecimal digits."""
+    packed = names_to_bytes(tuple(names))
+    return np.frombuffer(packed if packed[0] else b"", ">u8", offset=packed[0]).astype(np.uint64)
+
+
+def warm_up() -> None:
+    """Compile what takes whole rounds in, or load it, so that the first reading does not wait for that."""
+    one = np.zeros(1, np.int64)
+    columns = Columns(one, one.astype(np.uint32), one, one, one > 0, names_as_numbers(["0123456789ABCDEF"]))
+    WholeRounds(GroupingSettings()).take_all([(b"", 0, 1)], columns)

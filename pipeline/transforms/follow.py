@@ -22,7 +22,6 @@ from pipeline.transforms.outputs import POSITIONS, sort_out, sorted_out
 from pipeline.transforms.tag_groups import Bag, Timer
 from pipeline.transforms.track import TrackFn
 from pipeline.transforms.trilaterate import TrilaterateFn
-from pipeline.wire.readings import unpack_by_tag
 
 
 class Follow(beam.PTransform):
@@ -71,7 +70,7 @@ class FollowFn(beam.DoFn):
         forget: Any = beam.DoFn.TimerParam(FORGET),  # noqa: B008
     ) -> Iterator[Any]:
         """Take a batch of readings of one tag group in."""
-        yield from self._placed(self._grouping.take(unpack_by_tag(element[1]), rounds, due), tracks, forget)
+        yield from self._placed(self._grouping.take(element[1], rounds, due), tracks, forget)
 
     @on_timer(DUE)
     def due(

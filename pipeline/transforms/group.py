@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import apache_beam as beam
+import numpy as np
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import TimerSpec, on_timer
 from apache_beam.utils.timestamp import Timestamp
 
 from pipeline.model import Group, Reading, Reason, Rejected, Stage
+from pipeline.positioning import round_state
+from pipeline.positioning.round_bytes import Columns
 from pipeline.positioning.rounds import GroupingSettings, Outcome, Rounds
-from pipeline.positioning.whole_rounds import add_all
-from pipeline.transforms import round_state
+from pipeline.positioning.warm_up import warm_up_grouping
+from pipeline.positioning.whole_rounds import WholeRounds, names_as_numbers
 from pipeline.transforms.metric_names import GROUP_SIZE
 from pipeline.transforms.metrics import MeteredFn
 from pipeline.transforms.outputs import sort_out, sorted_out
-from pipeline.transforms.tag_groups import Bag, TagStates, Timer, tag_states_spec
-from pipeline.wire.readings import unpack_by_tag
+from pipeline.transforms.tag_groups import Bag, Codec, TagStates, Timer, tag_states_spec
+from pipeline.wire.readings import OfTags, unpack_by_tag
 
 GROUPS = "groups"
 
+_AS_WRITTEN: Codec[bytes] = Codec(bytes, bytes)
+"""Whole rounds are taken into states as they are written."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -40,6 +45,15 @@ class GroupReadings(beam.PTransform):
         return sort_out(readings, "Group", GroupFn(self._settings, strict=self._strict), GROUPS, Iterable[Group])
 
 
+class _Waiting(NamedTuple):
+    """Readings of a tag that are still to be taken in, the number of the first of them, and the tag's state before."""
+
+    tag: str
+    readings: Sequence[Reading]
+    first: int
+    state: bytes
+
+
 class GroupFn(MeteredFn):
     """See :class:`GroupReadings`. One timer a tag group, at whatever of its tags is due next, in Kafka time."""
 
@@ -49,7 +63,13 @@ class GroupFn(MeteredFn):
     def __init__(self, settings: GroupingSettings, *, strict: bool) -> None:
         super().__init__("group")
         self._settings = settings
+        self._whole = WholeRounds(settings)
         self._strict = strict
+
+    def setup(self) -> None:
+        """Load what takes whole rounds in."""
+        super().setup()
+        warm_up_grouping()
 
     def process(
         self,
@@ -58,7 +78,7 @@ class GroupFn(MeteredFn):
         timer: Any = beam.DoFn.TimerParam(DUE),  # noqa: B008
     ) -> Iterator[Any]:
         """Take a batch of readings of one tag group in."""
-        return sorted_out(self.take(unpack_by_tag(element[1]), bag, timer))
+        return sorted_out(self.take(element[1], bag, timer))
 
     @on_timer(DUE)
     def due(
@@ -70,31 +90,28 @@ class GroupFn(MeteredFn):
         """Settle what is due. A timer is a hint: it may come late, twice, or when there is nothing to do."""
         return sorted_out(self.settle(now.micros, bag, timer))
 
-    def take(self, readings: Mapping[str, Sequence[Reading]], bag: Bag, timer: Timer) -> list[Outcome]:
-        """Take readings of one tag group, by their tags, in; return what follows from them."""
-        states = TagStates(bag, round_state.CODEC)
-        outcomes: list[Outcome] = []
-        for tag, ones in readings.items():
-            self._metrics.add("in", len(ones))
-            rounds = states.get(tag) or Rounds()
-            try:
-                outcomes += add_all(rounds, ones, self._settings)
-            except Exception:
-                if self._strict:
-                    raise
-                _LOG.exception("readings of tag %s could not be grouped at once, and are one by one", tag)
-                rounds = self._one_by_one(states, tag, ones, outcomes)
-            self._keep(states, tag, rounds)
+    def take(self, packed: bytes, bag: Bag, timer: Timer) -> list[Outcome]:
+        """Take packed readings of one tag group in; return what follows from them, of each tag in order."""
+        states, given, first = TagStates(bag, _AS_WRITTEN), unpack_by_tag(packed), 0
+        self._metrics.add("in", len(given.rows))
+        waiting: list[_Waiting] = []
+        for tag, readings in zip(given.tags, given.readings, strict=True):
+            waiting.append(_Waiting(tag, readings, first, states.get(tag) or b""))
+            first += len(readings)
+        columns, outcomes = _columns(given), list[Outcome]()
+        while waiting:
+            waiting = self._taken(waiting, columns, states, outcomes)
         states.commit(timer)
         self._count(outcomes)
         return outcomes
 
     def settle(self, now_us: int, bag: Bag, timer: Timer) -> list[Outcome]:
         """Return what follows from its being a Kafka time, for all tags of a tag group; see :meth:`due`."""
-        states = TagStates(bag, round_state.CODEC)
+        states = TagStates(bag, _AS_WRITTEN)
         outcomes: list[Outcome] = []
         for tag in states.due(now_us):
-            rounds = states.get(tag) or Rounds()
+            state = states.get(tag)
+            rounds = _read(state)
             try:
                 found = rounds.advance(now_us, self._settings)
             except Exception as error:
@@ -102,8 +119,7 @@ class GroupFn(MeteredFn):
                     raise
                 _LOG.exception("the round of tag %s could not be settled", tag)
                 self._metrics.internal_error()
-                before = states.before(tag) or Rounds()
-                found = [_internal_error(reading, error) for reading in before.open.values()]
+                found = [_internal_error(reading, error) for reading in _read(state).open.values()]
                 states.forget(tag)
             else:
                 if rounds.is_forgotten(now_us, self._settings):
@@ -115,34 +131,59 @@ class GroupFn(MeteredFn):
         self._count(outcomes)
         return outcomes
 
+    def _taken(
+        self, waiting: Sequence[_Waiting], columns: Columns, states: TagStates[bytes], outcomes: list[Outcome]
+    ) -> list[_Waiting]:
+        """Take in what comes whole, and then one by one what does not; return what may come whole again after that."""
+        rest: list[_Waiting] = []
+        known = [(state, first, first + len(readings)) for _, readings, first, state in waiting]
+        for one, whole in zip(waiting, self._whole.take_all(known, columns), strict=True):
+            tag, readings, first, _ = one
+            outcomes += whole.groups(tag, readings)
+            taken = whole.readings
+            if taken == len(readings):
+                states.put(tag, whole.clock_us + self._settings.tag_expiry_us, whole.state)
+                continue
+            rounds, more = self._one_by_one(tag, readings[taken:], whole.state, outcomes)
+            taken += more
+            if taken == len(readings):
+                self._keep(states, tag, rounds)
+            else:
+                rest.append(_Waiting(tag, readings[taken:], first + taken, round_state.to_bytes(rounds)))
+        return rest
+
     def _one_by_one(
-        self, states: TagStates[Rounds], tag: str, readings: Sequence[Reading], outcomes: list[Outcome]
-    ) -> Rounds:
-        """Take readings in of which one or more fail, and reject those; return the rounds that come of the others."""
-        rounds = states.before(tag) or Rounds()
+        self, tag: str, readings: Sequence[Reading], state: bytes, outcomes: list[Outcome]
+    ) -> tuple[Rounds, int]:
+        """Take readings in up to where a whole round may follow, reject those that fail, and the others' outcomes add.
+
+        Returns:
+            What comes of the tag's rounds, and how many readings that were.
+        """
+        rounds = _read(state)
         taken: list[Reading] = []
-        for reading in readings:
+        for count, reading in enumerate(readings, 1):
             try:
                 found = rounds.add(reading, self._settings)
-            except Exception as error:  # noqa: BLE001  (strict has raised already)
+            except Exception as error:
+                if self._strict:
+                    raise
                 _LOG.exception("a reading of tag %s could not be grouped", tag)
                 self._metrics.internal_error()
                 outcomes.append(_internal_error(reading, error))
-                rounds = self._rebuilt(states.before(tag) or Rounds(), taken)
-            else:
-                taken.append(reading)
-                outcomes += found
-        return rounds
+                rounds = _read(state)  # as it was before a reading that failed half-way: grouping again gives the same
+                for other in taken:
+                    rounds.add(other, self._settings)
+                continue
+            taken.append(reading)
+            outcomes += found
+            if found and isinstance(found[-1], Group) and self._whole.may_follow(rounds):
+                return rounds, count
+        return rounds, len(readings)
 
-    def _rebuilt(self, rounds: Rounds, taken: list[Reading]) -> Rounds:
-        """Return the rounds as they were before a reading that failed half-way: grouping again gives the same."""
-        for reading in taken:
-            rounds.add(reading, self._settings)
-        return rounds
-
-    def _keep(self, states: TagStates[Rounds], tag: str, rounds: Rounds) -> None:
+    def _keep(self, states: TagStates[bytes], tag: str, rounds: Rounds) -> None:
         rounds.forget_seen(self._settings)
-        states.put(tag, rounds.due_us(self._settings), rounds)
+        states.put(tag, rounds.due_us(self._settings), round_state.to_bytes(rounds))
 
     def _count(self, outcomes: list[Outcome]) -> None:
         sizes = Counter([len(outcome.readings) for outcome in outcomes if isinstance(outcome, Group)])
@@ -154,6 +195,22 @@ class GroupFn(MeteredFn):
             for outcome in outcomes:
                 if isinstance(outcome, Rejected):
                     self._metrics.rejected(outcome.reason)
+
+
+def _columns(given: OfTags) -> Columns:
+    rows = given.rows
+    return Columns(
+        rows["anchor"].astype(np.int64),
+        rows["distance_m"].astype(np.float32).view(np.uint32),
+        rows["measured_at_us"].astype(np.int64),
+        rows["kafka_time_us"].astype(np.int64),
+        rows["time_replaced"].astype(np.bool_),
+        names_as_numbers(given.anchors),
+    )
+
+
+def _read(state: bytes | None) -> Rounds:
+    return (round_state.from_bytes(state) if state else None) or Rounds()
 
 
 def _internal_error(reading: Reading, error: Exception) -> Rejected:

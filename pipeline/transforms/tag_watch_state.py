@@ -7,12 +7,12 @@ from struct import Struct, pack, unpack_from
 
 import numpy as np
 
+from pipeline.positioning.anchor_names import names_from_bytes, names_to_bytes
 from pipeline.positioning.known_anchors import EVER_US, AnchorChange, KnownAnchors
 from pipeline.positioning.runs import Run
 from pipeline.positioning.tag_flags import Flag
 from pipeline.positioning.tag_watch import TagWatch
 from pipeline.positioning.watched import ByTag, Watched
-from pipeline.transforms.anchor_names import names_from_bytes, names_to_bytes
 from pipeline.transforms.anchor_watch_state import flat, runs
 from pipeline.transforms.tag_groups import Codec
 from pipeline.wire.batch_decoder import TaggedRows

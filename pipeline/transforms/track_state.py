@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import struct
 
+from pipeline.positioning.anchor_names import names_from_bytes, names_to_bytes
 from pipeline.positioning.track import Track
 from pipeline.positioning.track_numbers import EXACT_BYTES, MAX_BIASES, ROUNDED_BYTES
-from pipeline.transforms.anchor_names import names_from_bytes, names_to_bytes
 from pipeline.transforms.tag_groups import Codec
 
 VERSION = 1

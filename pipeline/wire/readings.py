@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from operator import itemgetter
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -76,28 +76,46 @@ def numbered_anew(numbers: npt.NDArray[Any], names: Sequence[str]) -> tuple[list
 
 def unpack(packed: Readings) -> list[Reading]:
     """Return the readings of rows. The inverse of :func:`pack`."""
-    return [reading for _, of_tag in _runs(packed) for reading in of_tag]
+    return list(chain.from_iterable(_runs(packed)))
 
 
-def unpack_by_tag(packed: bytes) -> dict[str, list[Reading]]:
-    """Return the readings of a packed ``Readings`` by tag, those of a tag in their order."""
+class OfTags(NamedTuple):
+    """Readings tag by tag, each tag once, those of a tag in the order in which they came.
+
+    Attributes:
+        tags: the tags.
+        counts: how many readings each has.
+        anchors: the anchors' names, by number.
+        rows: the readings as rows.
+        readings: the same, a list a tag.
+    """
+
+    tags: Sequence[str]
+    counts: Sequence[int]
+    anchors: Sequence[str]
+    rows: Rows
+    readings: Sequence[list[Reading]]
+
+
+def unpack_by_tag(packed: bytes) -> OfTags:
+    """Return the readings of a packed ``Readings`` by tag."""
+    said = Readings.FromString(packed)
+    tags = list(said.tag)
+    if len(set(tags)) == len(tags):  # as they come from one batch
+        rows = np.frombuffer(said.rows, ROW)
+        return OfTags(tags, list(said.length), list(said.anchor), rows, list(_runs(said)))
     found: dict[str, list[Reading]] = {}
-    for tag, of_tag in _runs(Readings.FromString(packed)):
-        before = found.setdefault(tag, of_tag)
-        if before is not of_tag:
-            before += of_tag
-    return found
+    for tag, readings in zip(tags, _runs(said), strict=True):
+        found.setdefault(tag, []).extend(readings)
+    return unpack_by_tag(pack(chain.from_iterable(found.values())).SerializeToString())
 
 
-def _runs(packed: Readings) -> Iterator[tuple[str, list[Reading]]]:
+def _runs(packed: Readings) -> Iterator[list[Reading]]:
     anchors = list(packed.anchor)
     rows: Iterator[Any] = _ROW.iter_unpack(packed.rows)
     new = tuple.__new__  # what Reading() comes to, at half the price
     for tag, length in zip(packed.tag, packed.length, strict=True):
-        yield (
-            tag,
-            [
-                new(Reading, (tag, anchors[anchor], distance_m, at_us, kafka_us, replaced, detached, low, part, offset))
-                for anchor, distance_m, at_us, kafka_us, replaced, detached, low, part, offset in islice(rows, length)
-            ],
-        )
+        yield [
+            new(Reading, (tag, anchors[anchor], distance_m, at_us, kafka_us, replaced, detached, low, part, offset))
+            for anchor, distance_m, at_us, kafka_us, replaced, detached, low, part, offset in islice(rows, length)
+        ]

@@ -4,7 +4,7 @@ Written and read with every bundle that a tag is in, and most of what a checkpoi
 anchor's id once. In order, all numbers little-endian::
 
     head            see _HEAD
-    silent          a byte an anchor: for how many rounds it has been silent; _UNHEARD if it is not waited for
+    silent          a byte an anchor: for how many rounds it has been silent; UNHEARD if it is not waited for
     earlier, last   the readings seen: blocks as in Seen
     names           the anchors' ids: see anchor_names.py
     open            if there are any open readings: _OPENED, the tag, _OPEN of each
@@ -16,21 +16,25 @@ import struct
 from collections.abc import Iterator, Sequence
 
 from pipeline.model import Reading
+from pipeline.positioning.anchor_names import names_from_bytes, names_to_bytes
 from pipeline.positioning.rounds import Rounds
 from pipeline.positioning.seen import from_blocks
-from pipeline.transforms.anchor_names import names_from_bytes, names_to_bytes
-from pipeline.transforms.tag_groups import Codec
 
 VERSION = 1
 _HEAD = struct.Struct("<BBHHIIqqqq")
 """Version; groups given so far; how many anchors and open readings, how many bytes of earlier blocks and of the last;
 the latest Kafka time, the newest time of measurement, those of the earlier blocks and of the last.
 """
+HEAD = _HEAD.size
+_, ROUNDS_AT, ANCHORS_AT, OPENED_AT, EARLIER_AT, LAST_AT, CLOCK_AT, NEWEST_AT, EARLIER_NEWEST_AT, LAST_TIME_AT = (
+    struct.calcsize(_HEAD.format[:fields]) for fields in range(1, 11)
+)
+"""Where these stand."""
 _OPEN = struct.Struct("<HBfqqiq")
 """An open reading: its anchor by number, flags, then as in Reading."""
 _OPENED = struct.Struct("<qH")
 """Before them: when the round opened, and how long the tag's name is."""
-_UNHEARD = 255
+UNHEARD = 255
 _REPLACED, _DETACHED, _BATTERY_LOW, _CARRIED = 1, 2, 4, 8
 
 
@@ -50,7 +54,7 @@ def to_bytes(rounds: Rounds) -> bytes:
         seen.newest_us,
         seen.last_us,
     )
-    silent = bytes([heard.get(anchor, _UNHEARD) for anchor in rounds.numbers])
+    silent = bytes([heard.get(anchor, UNHEARD) for anchor in rounds.numbers])
     parts = [head, silent, seen.earlier, last, names_to_bytes(tuple(rounds.numbers))]
     if rounds.open:
         parts.extend(_open_to_bytes(rounds))
@@ -62,13 +66,13 @@ def from_bytes(data: bytes) -> Rounds | None:
     if data[0] != VERSION:
         return None
     _, given, anchors, opened, earlier, last, clock_us, newest_us, earlier_us, last_us = _HEAD.unpack_from(data)
-    seen_at = _HEAD.size + anchors
+    seen_at = HEAD + anchors
     last_at = seen_at + earlier
     names_at = last_at + last
     names, at = names_from_bytes(data, names_at, anchors)
-    silent = data[_HEAD.size : seen_at]
+    silent = data[HEAD:seen_at]
     if any(silent):
-        heard = {name: rounds for name, rounds in zip(names, silent, strict=True) if rounds != _UNHEARD}
+        heard = {name: rounds for name, rounds in zip(names, silent, strict=True) if rounds != UNHEARD}
     else:  # as nearly always
         heard = dict.fromkeys(names, 0)
     seen = from_blocks(data[seen_at:last_at], earlier_us, data[last_at:names_at], last_us)
@@ -77,9 +81,6 @@ def from_bytes(data: bytes) -> Rounds | None:
     if opened:
         _open_from_bytes(rounds, names, data, at)
     return rounds
-
-
-CODEC = Codec(to_bytes, from_bytes)
 
 
 def _open_to_bytes(rounds: Rounds) -> Iterator[bytes]:
