@@ -6,7 +6,7 @@ import time
 from typing import NamedTuple
 
 from benchmarks.feed import Topic
-from benchmarks.figures import Correctness, compare, due, readings_per_s
+from benchmarks.figures import NEW_FOR_BLINKS, Correctness, compare, due, readings_per_s
 from benchmarks.platform import Platform
 from benchmarks.systems import System
 from benchmarks.workload import Workload
@@ -44,7 +44,7 @@ def measure(platform: Platform, system: System, topic: Topic, workload: Workload
     took_s = (appended_ms[-1] - run.submitted_ms) / 1e3
     return Backlog(
         system.name,
-        readings_per_s(appended_ms, per_position),
+        readings_per_s(appended_ms, per_position, workload.tags * NEW_FOR_BLINKS),
         len(positions) * per_position / took_s,
         (appended_ms[0] - run.submitted_ms) / 1e3,
         memory_mb,

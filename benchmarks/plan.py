@@ -40,7 +40,7 @@ class Plan:
     duration_s: float = 30.0
     tags: tuple[int, ...] = (1_000, 10_000, 100_000)
     """Beside those of the backlog."""
-    blinks_at_least: int = 6
+    blinks_at_least: int = 8
     anchors: tuple[int, ...] = (4, 8, 16, 32)
     partitions: tuple[int, ...] = (2, 4)
     tasks: tuple[int, ...] = (1, 4)
@@ -75,7 +75,7 @@ SHORT = Plan(
     rates=(1_000,),
     duration_s=12.0,
     tags=(100_000,),
-    blinks_at_least=4,
+    blinks_at_least=5,
     state=((500, 8),),
 )
 """Three and a half to five minutes: what :mod:`benchmarks.thresholds` asks for."""

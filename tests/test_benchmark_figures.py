@@ -139,6 +139,13 @@ def test_a_rate_is_taken_between_two_marks() -> None:
     assert readings_per_s(slow_ends, 3) == pytest.approx(300.0)
 
 
+def test_the_positions_of_new_tags_are_no_part_of_a_rate() -> None:
+    slow_at_first = list(range(0, 40_000, 100)) + list(range(40_000, 46_000, 10))
+    assert readings_per_s(slow_at_first, 3, of_new_tags=400) == pytest.approx(300.0)
+    with pytest.raises(ValueError, match="too few"):
+        readings_per_s(slow_at_first, 3, of_new_tags=960)
+
+
 @pytest.mark.parametrize("appended_ms", [[], [5], [7] * 1000])
 def test_no_rate_is_made_up(appended_ms: list[int]) -> None:
     with pytest.raises(ValueError, match="rate"):

@@ -20,8 +20,8 @@ BATTERY_LOW = 2
 FLAG_BITS = 2
 _NUMBER_BITS = 32
 
-_MOST_KNOWN = 100_000
-"""Entries kept at the most: ids are whatever somebody sends."""
+_MOST_KNOWN = 300_000
+"""Entries kept at the most, some 100 MB: ids are whatever somebody sends."""
 
 _TAGS_FIELD = 0x1A
 _ONE_BYTE = 0x80
