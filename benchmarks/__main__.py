@@ -35,8 +35,8 @@ from runners.trial.platform import free_ports
 
 RESULTS = Path(__file__).parent / "results"
 _EPILOG = """\
-  backlog     readings/s with all readings there from the start; between the first tenth of the positions and the last
-              twentieth
+  backlog     readings/s with all readings there from the start; between the first tenth of the positions, and the first
+              three of each tag, and the last twentieth
   live        latency at a steady rate, from the append of a fix's last reading to that of its position (round_wait is
               not in it); start-up, beside a Flink cluster that is there already; memory. Systems with a backlog hardly
               faster than the rate are not tried

@@ -14,8 +14,8 @@ UNTRACKED_M, TRACKED_M = 0.001, 0.25
 """How far from the truth a position may be: of a fix, and of a track, which follows turns with a lag."""
 FROM, TO = 0.10, 0.95
 """The share of the positions between which a rate is taken: the start and the last few are another story."""
-NEW_FOR_BLINKS = 4
-"""A tag is new for three rounds, which wait for anchors that may still come; by the next it is known to all stages."""
+NEW_FOR_BLINKS = 3
+"""A tag is new for so many rounds, which wait for anchors that may still come."""
 PERCENTILES = (50.0, 99.0, 99.9)
 FIXES_FOR_P999 = 1000
 STILL_MS = 5_000
@@ -111,7 +111,7 @@ def readings_per_s(appended_ms: Sequence[int], readings_a_position: int, of_new_
     first, last = max(int(len(appended_ms) * FROM), of_new_tags), int(len(appended_ms) * TO) - 1
     took_ms = appended_ms[last] - appended_ms[first] if last > first else 0
     if took_ms <= 0:
-        raise ValueError(f"{len(appended_ms)} positions: too few for a rate")
+        raise ValueError(f"{len(appended_ms)} positions, or all that count at one time: too few for a rate")
     return (last - first) * readings_a_position / (took_ms / 1e3)
 
 

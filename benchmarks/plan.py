@@ -35,6 +35,8 @@ class Plan:
     """Of a backlog."""
     limit_s: float = 60.0
     """A system that has not taken its backlog so long after its first position is stopped: its rate is known."""
+    sweep_limit_s: float = 120.0
+    """The same in a sweep, which is not told from the first positions: of many tags those are of new ones."""
     live: tuple[System, ...] = (BASE, LEAN, ON_PRISM, BARE_LOOP, QUIX, BYTEWAX, ORIGINAL)
     rates: tuple[int, ...] = (100, 1_000, 10_000)
     duration_s: float = 30.0
@@ -73,9 +75,9 @@ SHORT = Plan(
     limit_s=12.0,
     live=(BASE,),
     rates=(1_000,),
-    duration_s=12.0,
+    duration_s=10.0,
     tags=(100_000,),
-    blinks_at_least=5,
+    blinks_at_least=4,
     state=((500, 8),),
 )
 """Three and a half to five minutes: what :mod:`benchmarks.thresholds` asks for."""

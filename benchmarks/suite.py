@@ -61,7 +61,7 @@ class Suite:
 
     def _backlog(self, repeat: Repeat) -> None:
         for system in self._there(self._plan.backlog):
-            self._take(repeat.backlog, repeat, f"backlog: {system.name}", self._of_backlog(system, self._plan.usual))
+            self._take(repeat.backlog, repeat, f"backlog: {system.name}", self._of_backlog(system))
 
     def _sweep(self, what: str, repeat: Repeat) -> None:
         values: tuple[int, ...] = getattr(self._plan, what)
@@ -76,7 +76,8 @@ class Suite:
             else:
                 system = OnFlink(parallelism=value)
             taken: list[backlog.Backlog] = []
-            measure = self._of_backlog(system, workload, partitions)
+            limit_s = self._plan.sweep_limit_s
+            measure = functools.partial(self._measured, system, workload, partitions, limit_s)
             self._take(taken, repeat, f"backlog: {value:,} {what}", measure)
             repeat.swept += [Swept(what, value, one) for one in taken]
 
@@ -105,12 +106,12 @@ class Suite:
             lambda: outage.measure(self._platform, BASE, plan.outage_rate, plan.outage_s, plan.outage_limit_s),
         )
 
-    def _of_backlog(self, system: System, workload: Workload, partitions: int = 1) -> Callable[[], backlog.Backlog]:
-        def measure() -> backlog.Backlog:
-            topic = self._filled(workload, partitions)  # only now: when it fails, this measurement does
-            return backlog.measure(self._platform, system, topic, workload, self._plan.limit_s)
+    def _of_backlog(self, system: System) -> Callable[[], backlog.Backlog]:
+        return functools.partial(self._measured, system, self._plan.usual, 1, self._plan.limit_s)
 
-        return measure
+    def _measured(self, system: System, workload: Workload, partitions: int, limit_s: float) -> backlog.Backlog:
+        topic = self._filled(workload, partitions)  # only now: when it fails, this measurement does
+        return backlog.measure(self._platform, system, topic, workload, limit_s)
 
     def _at(self, system: System, rate: int) -> Callable[[], live.Live]:
         return functools.partial(live.measure, self._platform, system, rate, self._plan.duration_s)

@@ -87,8 +87,8 @@ def test_readings_survive_by_tag(stream: list) -> None:  # type: ignore[type-arg
     readings = [one._replace(tag=f"T{number % 3 // 2}") for number, one in enumerate(as_readings(stream))]
     packed = unpack_by_tag(pack(readings).SerializeToString())
     assert dict(zip(packed.tags, packed.readings, strict=True)) == by_tag(readings)
-    assert packed.counts == [len(of_tag) for of_tag in packed.readings]
-    of_rows = pack_rows(list(zip(packed.tags, packed.counts, strict=True)), packed.anchors, packed.rows.copy())
+    runs = list(zip(packed.tags, map(len, packed.readings), strict=True))
+    of_rows = pack_rows(runs, packed.anchors, packed.rows.copy())
     assert unpack(Readings.FromString(of_rows)) == [one for of_tag in packed.readings for one in of_tag]
     assert unpack(pack(readings)) == readings
 

@@ -104,15 +104,15 @@ def test_golden_bytes_of_a_chunk() -> None:
     ]
 
 
-changes = st.tuples(st.sampled_from("ABCDE"), st.integers(1, 99), st.none() | st.integers(1, 9))
+changes = st.tuples(st.sampled_from("ABCDE"), st.integers(1, 9999), st.none() | st.integers(1, 9))
 bundles_of_changes = st.lists(
     st.tuples(st.lists(changes, max_size=8), st.sampled_from(["kept", "lost", "failed"])), max_size=20
 )
 
 
-@given(bundles_of_changes, st.sampled_from([0, 4096]), st.sampled_from([1, 512]))
+@given(bundles_of_changes, st.sampled_from([0, 4096]), st.sampled_from([1, 512]), st.integers(0, 9999))
 def test_behaves_as_a_dictionary_of_tags(
-    bundles: list[tuple[list[tuple[str, int, int | None]], str]], slack: int, live: int
+    bundles: list[tuple[list[tuple[str, int, int | None]], str]], slack: int, live: int, now_us: int
 ) -> None:
     """Whatever becomes of the cache; what a bundle that failed had done is as if it had not been."""
     bag, timer = ListBag(), OneTimer()
@@ -144,7 +144,7 @@ def test_behaves_as_a_dictionary_of_tags(
             next_due_us = min((due_us for due_us, _ in expected.values()), default=None)
             assert timer.at == (None if next_due_us is None else timer_at(next_due_us))
             by_due = sorted((due_us, tag) for tag, (due_us, _) in expected.items())
-            assert read.due(50) == [tag for due_us, tag in by_due if due_us <= 50]
+            assert read.due(now_us) == [tag for due_us, tag in by_due if due_us <= now_us]
             read.commit(timer)
             assert timer.at == (None if next_due_us is None else timer_at(next_due_us))
 
@@ -309,3 +309,23 @@ def test_the_longest_due_comes_first() -> None:
         states.put(tag, due_us, [1])
     states.forget("T3")
     assert states.due(300) == ["T2", "T1"]
+
+
+def test_states_that_are_not_worth_it_are_not_kept_as_objects() -> None:
+    bag = ListBag()
+    codec = Codec(CODEC.to_bytes, CODEC.from_bytes, is_kept=False)
+    states = TagStates(bag, codec)
+    states.put("T", 1, [1])
+    states.commit(OneTimer())
+    assert type(TagStates(bag, codec).get("T")) is Read
+    assert get_deep_size(bag.entries) < 4096
+
+
+def test_a_tag_that_is_put_off_again_and_again_takes_no_more_room() -> None:
+    bag, timer = ListBag(), OneTimer()
+    weights = []
+    for number in range(1, 5000):
+        put(bag, timer, ("T", number * 1000, [1]))
+        weights.append(len(bag.entries[-1].index.due))
+    assert max(weights) < 1000
+    assert timer.at == timer_at(4_999_000)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise, zip_longest
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.model import Group, Reading, Rejected
-from pipeline.positioning.round_state import to_bytes
+from pipeline.positioning.round_bytes import Columns
+from pipeline.positioning.round_state import VERSION, to_bytes
 from pipeline.positioning.rounds import GroupingMode, GroupingSettings, Outcome, Rounds
-from pipeline.positioning.whole_rounds import warm_up
+from pipeline.positioning.seen import NEARLY_FULL
+from pipeline.positioning.whole_rounds import Taken, WholeRounds, names_as_numbers, warm_up
 from pipeline.transforms.group import GroupFn
 from pipeline.transforms.tag_groups import Codec, TagStates, timer_at
 from pipeline.wire.readings import pack
@@ -86,10 +89,17 @@ class Stage:
         return self._fn.take(pack(readings).SerializeToString(), self._bag, self._timer)
 
     def holds(self, rounds: Rounds, settings: GroupingSettings) -> bool:
-        """Whether it has written what rounds come to that took the readings in one by one."""
-        rounds.forget_seen(settings)
-        state = TagStates(self._bag, Codec(bytes, bytes)).get("T")
-        return state == to_bytes(rounds) and self._timer.at == timer_at(rounds.due_us(settings))
+        """Whether it has written what rounds of the one tag come to that took the readings in one by one."""
+        return self.holds_all({"T": rounds}, settings)
+
+    def holds_all(self, tags: Mapping[str, Rounds], settings: GroupingSettings) -> bool:
+        """The same of all tags."""
+        states = TagStates(self._bag, Codec(bytes, bytes))
+        for tag, rounds in tags.items():
+            rounds.forget_seen(settings)
+            if states.get(tag) != to_bytes(rounds):
+                return False
+        return bool(self._timer.at == timer_at(min(rounds.due_us(settings) for rounds in tags.values())))
 
 
 def one_by_one(rounds: Rounds, readings: list[Reading], settings: GroupingSettings) -> list[Outcome]:
@@ -166,14 +176,11 @@ def count_added(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return taken
 
 
-def test_whole_rounds_are_not_taken_in_one_by_one(
-    monkeypatch: pytest.MonkeyPatch, settings: GroupingSettings, stage: Stage
-) -> None:
+def test_whole_rounds_are_not_taken_in_one_by_one(monkeypatch: pytest.MonkeyPatch, stage: Stage) -> None:
     stage.take(walk(1))  # the rounds of a new tag wait
     monkeypatch.delattr(Rounds, "add")
     outcomes = stage.take(walk(20, begin_s=0.2))
     assert outcomes == [Group("T", walk(20, begin_s=0.2)[at : at + 3]) for at in range(0, 60, 3)]
-    assert settings
 
 
 def test_what_was_taken_in_at_once_is_known_again(stage: Stage) -> None:
@@ -245,10 +252,85 @@ def test_many_readings_of_one_time_fill_more_than_one_block(settings: GroupingSe
     assert stage.holds(single, settings)
 
 
-def test_tags_do_not_meet(settings: GroupingSettings) -> None:
-    stage, both = Stage(settings), Stage(settings)
-    of_one, of_other = walk(9), [one._replace(tag="U", distance_m=2.0) for one in walk(7)]
-    mixed = [one for pair in zip_longest(of_one, of_other) for one in pair if one is not None]
-    found = both.take(mixed)
-    assert [one for one in found if one.tag == "T"] == stage.take(of_one)
-    assert [one for one in found if one.tag == "U"] == Stage(settings).take(of_other)
+@given(st.lists(scripts, min_size=3, max_size=3), st.sampled_from([ROUND, THREE]), st.integers(1, 200))
+def test_tags_do_not_meet(
+    scripts: list[list[Blink]],
+    settings: GroupingSettings,
+    bundle: int,
+) -> None:
+    """Each has faults of its own, and is as it would be alone."""
+    of_tags = {
+        tag: [one._replace(tag=tag) for one in as_readings(script, 3, whole=False)]
+        for tag, script in zip("TUV", scripts, strict=True)
+    }
+    mixed = [one for ones in zip_longest(*of_tags.values()) for one in ones if one is not None]
+    stage, singles = Stage(settings), {tag: Rounds() for tag in of_tags}
+    for first in range(0, len(mixed), bundle):
+        some = mixed[first : first + bundle]
+        outcomes = stage.take(some)
+        for tag, rounds in singles.items():
+            expected = one_by_one(rounds, [one for one in some if one.tag == tag], settings)
+            assert [one for one in outcomes if one.tag == tag] == expected
+        known = {one.tag for one in mixed[: first + bundle]}
+        assert stage.holds_all({tag: rounds for tag, rounds in singles.items() if tag in known}, settings)
+
+
+def test_what_is_never_whole_is_not_tried_again_and_again(
+    monkeypatch: pytest.MonkeyPatch, settings: GroupingSettings, stage: Stage, single: Rounds
+) -> None:
+    readings = [one._replace(time_replaced=one.anchor == NAMES["B"]) for one in walk(100)]
+    tried = []
+    take_all = WholeRounds.take_all
+
+    def counted(self: WholeRounds, known: Sequence[tuple[bytes, int, int]], columns: Columns) -> list[Taken]:
+        tried.append(known)
+        return take_all(self, known, columns)
+
+    monkeypatch.setattr(WholeRounds, "take_all", counted)
+    assert stage.take(readings) == one_by_one(single, readings, settings)
+    assert stage.holds(single, settings)
+    assert len(tried) <= 2
+
+
+@pytest.mark.parametrize("anchors", [31, 40, 300])
+def test_more_anchors_than_have_numbers(settings: GroupingSettings, anchors: int) -> None:
+    stage, single = Stage(settings), Rounds()
+    readings = [
+        reading(f"A1B2C3D3E4F5{(3 * number + place) % anchors:04X}", 0.2 * number, distance_m=2.0, offset=number)
+        for number in range(400)
+        for place in range(3)
+    ]
+    for first in range(0, len(readings), 90):
+        some = readings[first : first + 90]
+        assert stage.take(some) == one_by_one(single, some, settings)
+        assert stage.holds(single, settings)
+
+
+def test_more_readings_than_there_is_room_for(settings: GroupingSettings) -> None:
+    stage, single = Stage(settings), Rounds()
+    readings = [
+        reading(NAMES[anchor], 0.001 * number, distance_m=2.0, offset=3 * number + place)
+        for number in range(2500)
+        for place, anchor in enumerate("ABC")
+    ]
+    for first in range(0, len(readings), 1500):
+        some = readings[first : first + 1500]
+        assert stage.take(some) == one_by_one(single, some, settings)
+        assert stage.holds(single, settings)
+    assert len(single.seen.earlier) > NEARLY_FULL
+
+
+def test_a_state_of_another_version_is_none(settings: GroupingSettings) -> None:
+    rounds = Rounds()
+    one_by_one(rounds, BEGINNING, settings)
+    other = bytes([VERSION + 1]) + to_bytes(rounds)[1:]
+    columns = Columns(
+        np.array([0, 1, 2]),
+        np.full(3, 1.5, np.float32).view(np.uint32),
+        np.full(3, us(9.0)),
+        np.full(3, us(9.0)),
+        np.zeros(3, np.bool_),
+        names_as_numbers([NAMES[anchor] for anchor in "ABC"]),
+    )
+    (taken,) = WholeRounds(settings).take_all([(other, 0, 3)], columns)
+    assert (taken.readings, taken.state) == (0, other)

@@ -9,8 +9,9 @@ import struct
 from functools import lru_cache
 
 _LENGTH = struct.Struct("<H")
-_HEX = 16
-"""Digits of an anchor's id, where it is one."""
+NAME_BYTES = 8
+"""Bytes of an anchor's id, where it is of hexadecimal digits."""
+_HEX = 2 * NAME_BYTES
 
 
 @lru_cache(maxsize=4096)
@@ -36,10 +37,11 @@ def names_from_bytes(data: bytes, at: int, count: int) -> tuple[tuple[str, ...],
     """
     end = at + 1
     if data[at]:
-        end += count * _HEX // 2
+        end += count * NAME_BYTES
     else:
         for _ in range(count):
-            end += _LENGTH.size + _LENGTH.unpack_from(data, end)[0]
+            begin = end + _LENGTH.size
+            end = begin + int.from_bytes(data[end:begin], "little")
     if end > len(data):
         raise ValueError(f"the names of {count} anchors end at byte {end} of {len(data)}")
     return _names(data[at:end]), end

@@ -3,9 +3,10 @@
 IEEE arithmetic in the order that is written (no ``fastmath``), so that the same ranges give the same bits in any
 process; a division by zero gives infinity or not a number, as with arrays, and never raises.
 
-numba keeps machine code as long as the file of the outermost kernel is the same, though the code of those that it calls
-is within. It is therefore kept in a folder named after the text of all kernels: under ``NUMBA_CACHE_DIR`` where that is
-set, else beside the kernels; and where neither can be written to, in the user's cache.
+numba keeps machine code as long as the file of the outermost kernel is the same, though the code of those that it
+calls is within, and constants of any file. It is therefore kept in a folder named after the text of all files here, and
+of the site map's: under ``NUMBA_CACHE_DIR`` where that is set, else beside the kernels; and where neither can be
+written to, in the user's cache.
 """
 
 from __future__ import annotations
@@ -46,12 +47,10 @@ def _compiled(kernel: Callable[_Given, _Result], options: dict[str, Any]) -> Cal
 
 
 def _digest() -> str:
-    """Return what changes with any kernel, or with a constant of the site map that is compiled into them."""
+    """Return what changes with any kernel, and with any constant that is compiled into one."""
     digest = hashlib.blake2b(digest_size=8)
-    texts = [source.read_bytes() for source in sorted(_HERE.glob("*.py"))]
-    maps = [source.read_bytes() for source in sorted(_HERE.parent.glob("site*.py"))]
-    for text in (*(text for text in texts if b"@compiled" in text), *maps):
-        digest.update(text)
+    for source in (*sorted(_HERE.glob("*.py")), *sorted(_HERE.parent.glob("site*.py"))):
+        digest.update(source.read_bytes())
     return digest.hexdigest()
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.positioning.anchor_names import NAME_BYTES
 from pipeline.positioning.compiled import compiled_in_place
 from pipeline.positioning.round_state import (
     ANCHORS_AT,
@@ -29,6 +30,7 @@ from pipeline.positioning.round_state import (
 from pipeline.positioning.rounds import FORGET_AFTER_ROUNDS, NEW_FOR_ROUNDS
 from pipeline.positioning.seen import (
     ANCHORS_A_PAGE,
+    BLOCK_HEAD,
     GROWTH,
     MOST_OF_A_BLOCK,
     NEARLY_FULL,
@@ -43,8 +45,6 @@ Integers = NDArray[np.int64]
 
 OF_TAG = 5
 """Numbers that are found of a tag: readings taken, of a round, whether in order, clock, and bytes of the state."""
-_NAME = 8
-_BLOCK_HEAD = TIME_SIZE + 1
 
 
 class Bounds(NamedTuple):
@@ -266,9 +266,9 @@ def is_expected(anchor: int, state: State, found: Found, before: int, bounds: Bo
 def number_of(data: Bytes, names: int, anchors: int, name: int) -> int:
     """Return the number that an anchor has in a state, whose names begin at a place; -1: it has none."""
     for candidate in range(anchors):
-        at = names + _NAME * candidate
+        at = names + NAME_BYTES * candidate
         value = 0
-        for place in range(_NAME):
+        for place in range(NAME_BYTES):
             value = value << 8 | signed(data[at + place])
         if value == name:
             return candidate
@@ -295,7 +295,7 @@ def holds(data: Bytes, block: int, time: int, anchor: int, distance: int) -> boo
     """Whether a block is of a time, and has a reading."""
     if number(data, block, TIME_SIZE) != time:
         return False
-    for record in range(block + _BLOCK_HEAD, block + size_of_block(data, block), RECORD_SIZE):
+    for record in range(block + BLOCK_HEAD, block + size_of_block(data, block), RECORD_SIZE):
         if data[record] == anchor and number(data, record + 1, RECORD_SIZE - 1) == distance:
             return True
     return False
@@ -304,7 +304,7 @@ def holds(data: Bytes, block: int, time: int, anchor: int, distance: int) -> boo
 @compiled_in_place
 def size_of_block(data: Bytes, block: int) -> int:
     """Return the bytes of a block."""
-    return _BLOCK_HEAD + signed(data[block + TIME_SIZE]) * RECORD_SIZE
+    return BLOCK_HEAD + signed(data[block + TIME_SIZE]) * RECORD_SIZE
 
 
 @compiled_in_place
@@ -344,7 +344,7 @@ def remember(  # noqa: PLR0917
                 earlier_us = max(earlier_us, last_us)
             last, last_us, count = end, at_us, 0
             put(data, last, TIME_SIZE, time)
-            end += _BLOCK_HEAD
+            end += BLOCK_HEAD
         data[last + TIME_SIZE] = count + 1
         data[end] = anchor
         put(data, end + 1, RECORD_SIZE - 1, columns.distance[row])
@@ -366,12 +366,13 @@ def remember(  # noqa: PLR0917
 
 @compiled_in_place
 def forget(state: State, data: Bytes, time_us: int) -> State:
-    """Forget what was seen from before a time; see :meth:`pipeline.positioning.seen.Seen.forget_before`."""
+    """Forget what was seen from before a time; see :meth:`pipeline.positioning.seen.Seen.forget_before`.
+
+    The last block is never from before: it is of a reading that was not late.
+    """
     kept, last, end = state.earlier, state.last, state.end
     while kept < last and 0 < (time_us - number(data, kept, TIME_SIZE)) % WRAP_US < WRAP_US // 2:
         kept += size_of_block(data, kept)
-    if kept == last and last < end and state.last_us < time_us:
-        kept = last = end
     copied(data, kept, end, data, state.earlier)
     gone = kept - state.earlier
     return State(

@@ -29,7 +29,7 @@ HEAD = _HEAD.size
 _, ROUNDS_AT, ANCHORS_AT, OPENED_AT, EARLIER_AT, LAST_AT, CLOCK_AT, NEWEST_AT, EARLIER_NEWEST_AT, LAST_TIME_AT = (
     struct.calcsize(_HEAD.format[:fields]) for fields in range(1, 11)
 )
-"""Where these stand."""
+"""Where these stand; ``round_bytes`` knows how wide each is."""
 _OPEN = struct.Struct("<HBfqqiq")
 """An open reading: its anchor by number, flags, then as in Reading."""
 _OPENED = struct.Struct("<qH")

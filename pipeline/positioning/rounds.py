@@ -178,7 +178,7 @@ class Rounds:
         # Of a time that was replaced there is nothing to know it by.
         number = self.numbers.get(reading.anchor)
         if number is None:
-            number = self._number(reading.anchor)
+            number = self._number(reading.anchor, settings)
         if len(self.seen.earlier) > NEARLY_FULL:
             self.forget_seen(settings)  # so that what is dropped does not depend on when it was last called
         if not (reading.time_replaced or self.seen.add(number, reading.measured_at_us, reading.distance_m)):
@@ -211,9 +211,10 @@ class Rounds:
             if len(together) >= MIN_ANCHORS:
                 outcomes.extend(self._end(together, settings))
 
-    def _number(self, anchor: str) -> int:
+    def _number(self, anchor: str, settings: GroupingSettings) -> int:
         """Return a number for an anchor that has none."""
         if len(self.numbers) >= _NUMBERED:
+            self.forget_seen(settings)  # so that who loses a number does not depend on when it was last called
             seen = self.seen.anchors()
             kept = [
                 (name, number)

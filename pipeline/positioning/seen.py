@@ -21,12 +21,12 @@ TIME_SIZE = 5
 WRAP_US = 2**34
 """Times are kept modulo this, which is nearly five hours."""
 _PAGES = 2**6
-_HEAD = TIME_SIZE + 1
+BLOCK_HEAD = TIME_SIZE + 1
 _COUNTS = [bytes([count]) for count in range(256)]
 MOST_OF_A_BLOCK = 255
 """Readings of a block."""
 _FULL = MOST_OF_A_BLOCK * RECORD_SIZE
-GROWTH = _HEAD + RECORD_SIZE
+GROWTH = BLOCK_HEAD + RECORD_SIZE
 """Bytes by which a reading more makes it grow, at the most."""
 
 
@@ -125,7 +125,7 @@ class Seen:
         earlier, at = self.earlier, 0
         while at < len(earlier):
             end = at + _size(earlier, at)
-            yield earlier[at : at + TIME_SIZE], earlier[at + _HEAD : end]
+            yield earlier[at : at + TIME_SIZE], earlier[at + BLOCK_HEAD : end]
             at = end
 
     def _readings(self) -> Iterator[tuple[int, int, float]]:
@@ -138,7 +138,7 @@ class Seen:
 
 def from_blocks(earlier: bytes, newest_us: int, last: bytes, last_us: int) -> Seen:
     """Return what is kept in blocks; the last as :meth:`Seen.last_block` gives it."""
-    return Seen(earlier, newest_us, last[:TIME_SIZE], last[_HEAD:], last_us)
+    return Seen(earlier, newest_us, last[:TIME_SIZE], last[BLOCK_HEAD:], last_us)
 
 
 def _holds(records: bytes, record: bytes) -> bool:
@@ -149,7 +149,7 @@ def _holds(records: bytes, record: bytes) -> bool:
 
 
 def _size(blocks: bytes, at: int) -> int:
-    return _HEAD + blocks[at + TIME_SIZE] * RECORD_SIZE
+    return BLOCK_HEAD + blocks[at + TIME_SIZE] * RECORD_SIZE
 
 
 def _is_before(time: bytes, time_us: int) -> bool:

@@ -19,10 +19,13 @@ class DueTags:
         self._rows = rows
         self._times_ms: list[int] = []
         self._tags: dict[int, list[str]] = {}
-        self.entries = 0
-        """How many there are, the void ones among them."""
+        self._entries = 0
         for tag, row in rows.items():
             self.add(tag, row[0])
+
+    def __len__(self) -> int:
+        """Return how many entries there are, the void ones among them."""
+        return self._entries
 
     def add(self, tag: str, due_us: int) -> None:
         """Let a tag be due at a time."""
@@ -33,7 +36,7 @@ class DueTags:
             heapq.heappush(self._times_ms, due_ms)
         else:
             tags.append(tag)
-        self.entries += 1
+        self._entries += 1
 
     def next_ms(self) -> int | None:
         """Return the first millisecond by which a tag is due; None where none is."""
@@ -44,7 +47,7 @@ class DueTags:
                 if self._is_due_at(tags[-1], first_ms):
                     return first_ms
                 tags.pop()
-                self.entries -= 1
+                self._entries -= 1
             self._leave_first()
         return None
 
@@ -54,7 +57,7 @@ class DueTags:
         found: dict[str, int] = {}
         while (first_ms := self.next_ms()) is not None and first_ms <= now_ms:
             found.update((tag, self._rows[tag][0]) for tag in self._tags[first_ms] if self._is_due_at(tag, first_ms))
-            self.entries -= len(self._tags[first_ms])
+            self._entries -= len(self._tags[first_ms])
             self._leave_first()
         for tag, due_us in found.items():
             self.add(tag, due_us)

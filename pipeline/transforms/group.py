@@ -27,7 +27,7 @@ from pipeline.wire.readings import OfTags, unpack_by_tag
 
 GROUPS = "groups"
 
-_AS_WRITTEN: Codec[bytes] = Codec(bytes, bytes)
+_AS_WRITTEN: Codec[bytes] = Codec(bytes, bytes, is_kept=False)
 """Whole rounds are taken into states as they are written."""
 _LOG = logging.getLogger(__name__)
 
@@ -98,9 +98,10 @@ class GroupFn(MeteredFn):
         for tag, readings in zip(given.tags, given.readings, strict=True):
             waiting.append(_Waiting(tag, readings, first, states.get(tag) or b""))
             first += len(readings)
-        columns, outcomes = _columns(given), list[Outcome]()
+        columns, outcomes, is_first = _columns(given), list[Outcome](), True
         while waiting:
-            waiting = self._taken(waiting, columns, states, outcomes)
+            waiting = self._taken(waiting, columns, states, outcomes, is_first=is_first)
+            is_first = False
         states.commit(timer)
         self._count(outcomes)
         return outcomes
@@ -132,9 +133,18 @@ class GroupFn(MeteredFn):
         return outcomes
 
     def _taken(
-        self, waiting: Sequence[_Waiting], columns: Columns, states: TagStates[bytes], outcomes: list[Outcome]
+        self,
+        waiting: Sequence[_Waiting],
+        columns: Columns,
+        states: TagStates[bytes],
+        outcomes: list[Outcome],
+        *,
+        is_first: bool,
     ) -> list[_Waiting]:
-        """Take in what comes whole, and then one by one what does not; return what may come whole again after that."""
+        """Take in what comes whole, and then one by one what does not; return what may come whole again after that.
+
+        Of a tag of which, but for the first time, nothing came whole, nothing more is thought to.
+        """
         rest: list[_Waiting] = []
         known = [(state, first, first + len(readings)) for _, readings, first, state in waiting]
         for one, whole in zip(waiting, self._whole.take_all(known, columns), strict=True):
@@ -144,7 +154,8 @@ class GroupFn(MeteredFn):
             if taken == len(readings):
                 states.put(tag, whole.clock_us + self._settings.tag_expiry_us, whole.state)
                 continue
-            rounds, more = self._one_by_one(tag, readings[taken:], whole.state, outcomes)
+            is_hopeful = is_first or taken > 0
+            rounds, more = self._one_by_one(tag, readings[taken:], whole.state, outcomes, is_hopeful=is_hopeful)
             taken += more
             if taken == len(readings):
                 self._keep(states, tag, rounds)
@@ -153,9 +164,9 @@ class GroupFn(MeteredFn):
         return rest
 
     def _one_by_one(
-        self, tag: str, readings: Sequence[Reading], state: bytes, outcomes: list[Outcome]
+        self, tag: str, readings: Sequence[Reading], state: bytes, outcomes: list[Outcome], *, is_hopeful: bool
     ) -> tuple[Rounds, int]:
-        """Take readings in up to where a whole round may follow, reject those that fail, and the others' outcomes add.
+        """Take readings in up to where, with hope, a whole round may follow; reject those that fail.
 
         Returns:
             What comes of the tag's rounds, and how many readings that were.
@@ -177,7 +188,7 @@ class GroupFn(MeteredFn):
                 continue
             taken.append(reading)
             outcomes += found
-            if found and isinstance(found[-1], Group) and self._whole.may_follow(rounds):
+            if is_hopeful and found and isinstance(found[-1], Group) and self._whole.may_follow(rounds):
                 return rounds, count
         return rounds, len(readings)
 

@@ -30,8 +30,10 @@ TAG_GROUPS = 16
 _SLACK, _SLACK_BYTES = 0.5, 4096
 """By how much a log may outgrow what it says, as a share and beyond that, before it is written anew."""
 _LIVE = 512
-"""Tags of a group whose states are kept as objects: those that changed last."""
-_ROW_WEIGHT, _LIVE_WEIGHT = 300, 4096
+"""Tags of a group up to which their states are kept as objects: of more, each would be gone when next heard of."""
+_VOID = 512
+"""Entries of when tags are due that may be void, beside as many as there are tags."""
+_ROW_WEIGHT, _LIVE_WEIGHT = 550, 4096
 """About what a tag takes in memory beside its bytes, and a state that is kept as an object."""
 
 
@@ -91,10 +93,14 @@ State = TypeVar("State")
 
 
 class Codec(NamedTuple, Generic[State]):
-    """How a stage's states are written: as bytes, never none, and back; None for those that it can no longer read."""
+    """How a stage's states are written: as bytes, never none, and back; None for those that it can no longer read.
+
+    ``is_kept`` tells whether the objects are worth keeping, because to read them takes long.
+    """
 
     to_bytes: Callable[[State], bytes]
     from_bytes: Callable[[bytes], State | None]
+    is_kept: bool = True
 
 
 _Row = tuple[int, bytes, int, int]
@@ -211,7 +217,7 @@ class TagStates(Generic[State]):
             index.chunks, index.logged = [], 0
         if written:
             self._append(written)
-        if index.due.entries > 2 * len(index.rows) + _LIVE:
+        if len(index.due) > 2 * len(index.rows) + _VOID:
             index.line_up()
 
     def _written(self, tag: str, state: State | None) -> bytes:
@@ -222,7 +228,7 @@ class TagStates(Generic[State]):
         due_us, _, at, end = index.rows[tag]
         packed = packed_row(tag, due_us, self._codec.to_bytes(state))
         index.size += len(packed) - (end - at)
-        if len(index.rows) <= _LIVE:
+        if self._codec.is_kept and len(index.rows) <= _LIVE:
             index.live[tag] = state
         else:
             index.live.clear()

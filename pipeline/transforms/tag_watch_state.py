@@ -21,9 +21,11 @@ from pipeline.wire.state_pb2 import AnchorChange as PackedChange
 from pipeline.wire.state_pb2 import AnchorsKnown, TagWatchInput
 from pipeline.wire.tag_codes import BATTERY_LOW, DETACHED, tag_groups_of
 
-_HEAD = Struct("<B7q2I")
-"""Flags, one a bit; when last heard, when found away, newest time of measurement; of each flag when it changed, by the
-stamp and as near as can be told; how many runs, and how many times of anchors follow.
+VERSION = 4
+"""States of before there was one begin with their flags, 0 to 3."""
+_HEAD = Struct("<BB7q2I")
+"""Version; flags, one a bit; when last heard, when found away, newest time of measurement; of each flag when it
+changed, by the stamp and as near as can be told; how many runs, and how many times of anchors follow.
 
 After that come, eight bytes a number, the runs' ends and the times of anchors; and the anchors' names, one for each of
 the times, one again for a later run: see anchor_names.py. All as :class:`TagWatch` has it. Not protobuf, which takes
@@ -42,6 +44,7 @@ def to_bytes(watch: TagWatch) -> bytes:
     if watch.runs:
         numbers = flat(watch.runs) + numbers
     head = _HEAD.pack(
+        VERSION,
         DETACHED * detached.value + BATTERY_LOW * low.value,
         watch.last_us,
         watch.away_us,
@@ -56,10 +59,12 @@ def to_bytes(watch: TagWatch) -> bytes:
     return head + pack(f"<{len(numbers)}q", *numbers) + names_to_bytes(tuple(anchors))
 
 
-def from_bytes(data: bytes) -> TagWatch:
-    """Return the state that :func:`to_bytes` wrote."""
-    said, last_us, away_us, newest_us, changed_us, changed_at_us, low_us, low_at_us, runs_, times = _HEAD.unpack_from(
-        data
+def from_bytes(data: bytes) -> TagWatch | None:
+    """Return the state that :func:`to_bytes` wrote; None for one of another version."""
+    if data[0] != VERSION:
+        return None
+    _, said, last_us, away_us, newest_us, changed_us, changed_at_us, low_us, low_at_us, runs_, times = (
+        _HEAD.unpack_from(data)
     )
     count = 2 * runs_ + times
     numbers = unpack_from(f"<{count}q", data, _HEAD.size)

@@ -16,7 +16,7 @@ from pipeline.positioning.track import Track
 from pipeline.positioning.track_numbers import EXACT_BYTES, MAX_BIASES, ROUNDED_BYTES
 from pipeline.transforms.tag_groups import Codec
 
-VERSION = 1
+VERSION = 2
 _HEAD = struct.Struct("<BBqq")
 """Version, how many anchors, the time that the place is for, and Kafka time of the newest reading taken."""
 

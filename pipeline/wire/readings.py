@@ -84,14 +84,12 @@ class OfTags(NamedTuple):
 
     Attributes:
         tags: the tags.
-        counts: how many readings each has.
         anchors: the anchors' names, by number.
         rows: the readings as rows.
         readings: the same, a list a tag.
     """
 
     tags: Sequence[str]
-    counts: Sequence[int]
     anchors: Sequence[str]
     rows: Rows
     readings: Sequence[list[Reading]]
@@ -103,7 +101,7 @@ def unpack_by_tag(packed: bytes) -> OfTags:
     tags = list(said.tag)
     if len(set(tags)) == len(tags):  # as they come from one batch
         rows = np.frombuffer(said.rows, ROW)
-        return OfTags(tags, list(said.length), list(said.anchor), rows, list(_runs(said)))
+        return OfTags(tags, list(said.anchor), rows, list(_runs(said)))
     found: dict[str, list[Reading]] = {}
     for tag, readings in zip(tags, _runs(said), strict=True):
         found.setdefault(tag, []).extend(readings)
