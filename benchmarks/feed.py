@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 _TICK_S = 0.005
 _FLUSH_S = 60.0
+_AT_ONCE, _ROOM = 10_000, 1_000_000
+"""Records handed to Kafka's client in one call, and how many it may hold."""
 
 
 class FeedError(RuntimeError):
@@ -44,8 +47,16 @@ def fill(topic: Topic, workload: Workload) -> None:
     producer = _producer(topic, linger_ms=20)
     begin_us = time.time_ns() // 1000 - workload.blinks * workload.interval_us
     for blink in range(workload.blinks):
-        for tag, value in workload.records(blink, begin_us + blink * workload.interval_us):
-            _produce(producer, topic, tag, value)
+        records = workload.records(blink, begin_us + blink * workload.interval_us)
+        while some := [
+            {"value": value, "key": KEY, "partition": tag % topic.partitions}
+            for tag, value in islice(records, _AT_ONCE)
+        ]:
+            while len(producer) > _ROOM - _AT_ONCE:
+                producer.poll(0.05)
+            queued = producer.produce_batch(topic.name, some)
+            if queued < len(some):
+                raise FeedError(f"Kafka's client took {queued} of {len(some)} readings")
     _flush(producer)
 
 
@@ -107,7 +118,7 @@ def _producer(topic: Topic, *, linger_ms: int) -> Producer:
             "bootstrap.servers": topic.bootstrap_servers,
             "linger.ms": linger_ms,
             "batch.num.messages": 10_000,
-            "queue.buffering.max.messages": 1_000_000,
+            "queue.buffering.max.messages": _ROOM,
             "acks": "all",
             "enable.idempotence": True,  # nothing twice, and nothing out of order
             "log_level": 0,
