@@ -65,7 +65,7 @@ class Stage:
 
     @property
     def is_tracked(self) -> bool:
-        return TagStates(self.tracks, track_state.CODEC).before("T") is not None
+        return TagStates(self.tracks, track_state.CODEC).get("T") is not None
 
 
 def untagged(outcomes: Any) -> list[Position | Rejected]:

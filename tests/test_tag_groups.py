@@ -172,7 +172,6 @@ def test_what_was_changed_but_not_committed_does_not_survive() -> None:
         assert changed is not None
         changed.append(99)
         states.put(tag, 0, changed)
-    assert states.before("T") == [1]
     again = states_of(bag)
     assert (again.get("T"), again.get("U"), again.due(9)) == ([1], [2], ["T", "U"])
 

@@ -16,6 +16,7 @@ from pipeline.positioning.runs import Run
 from pipeline.positioning.tag_flags import Taken
 from pipeline.positioning.tag_thinning import needed
 from pipeline.positioning.tag_watch import TagWatch, TagWatchSettings
+from pipeline.transforms import tag_watch_state as state
 from tests.readings import columns, reading, us, watched
 from tests.test_anchor_watch import ABC
 
@@ -46,11 +47,18 @@ class Side:
         ]
 
     def take_at_once(self, batch: Sequence[Reading]) -> list[Event]:
+        """Take readings in as the stage does; what goes on with bytes is as it would be without."""
         self._hear(batch)
         events: list[Event] = []
         for tag, watch in self.watches.items():
             of_tag = [one for one in batch if one.tag == tag]
-            events += watch.take_all(watched(of_tag), self.settings) if of_tag else []
+            before = state.to_bytes(watch)
+            told = [event for one in of_tag for event in watch.take(one, self.settings)]
+            gone_on = state.gone_on(before, watched(of_tag), self.settings) if of_tag else None
+            if gone_on is not None and not self.anchors.silences:
+                assert told == []
+                assert gone_on == (state.to_bytes(watch), watch.due_us(self.anchors, self.settings))
+            events += told
         return events
 
     def _hear(self, batch: Sequence[Reading]) -> None:

@@ -144,7 +144,7 @@ class Stage:
 
     @property
     def state(self) -> bytes:
-        track = TagStates(self.bag, CODEC).before(TAG)
+        track = TagStates(self.bag, CODEC).get(TAG)
         return b"" if track is None else to_bytes(track)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import apache_beam as beam
@@ -17,10 +18,12 @@ from hypothesis import given
 from pipeline.events import Event, Sighting
 from pipeline.model import Reading
 from pipeline.positioning.known_anchors import ALL, AnchorChange, KnownAnchors
+from pipeline.positioning.runs import Run
 from pipeline.positioning.tag_watch import TagWatch
 from pipeline.positioning.watched import Heard
 from pipeline.transforms import tag_watch_state as state
-from pipeline.transforms.tag_groups import TAG_GROUPS, TagStates, tag_group, timer_at
+from pipeline.transforms.tag_groups import AS_WRITTEN, TAG_GROUPS, TagStates, tag_group, timer_at
+from pipeline.transforms.tag_watch_state import VERSION
 from pipeline.transforms.watch_anchors import WatchAnchors
 from pipeline.transforms.watch_tags import WatchTags, WatchTagsFn
 from pipeline.wire.sightings import pack_sightings
@@ -143,7 +146,8 @@ class Stage:
         return [event.kind for event in events]
 
     def kept(self) -> TagWatch | None:
-        return TagStates(self.bag, state.CODEC).before("T")
+        kept = TagStates(self.bag, AS_WRITTEN).get("T")
+        return None if kept is None else state.from_bytes(kept)
 
     def fire(self, until_us: int) -> list[str]:
         events: list[Any] = []
@@ -154,6 +158,63 @@ class Stage:
 
     def fire_for_nothing(self, at_us: int) -> list[Event]:
         return list(self._fn.due(timer_at(at_us), self.bag, self.anchors, self.timer))
+
+
+HEARD = TagWatch()
+play(blinks(0, 20, "AB"), 21, watch=HEARD)
+
+
+def test_a_tag_that_is_still_heard_goes_on_without_more_ado(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage, other = Stage(), Stage()
+    for one in (stage, other):
+        one.take(*blinks(0, 20, "AB"))
+        one.fire(us(21.0))
+    for at_s in range(30, 60):
+        other.take(reading("A", at_s))
+        other.take(reading("B", at_s))
+    monkeypatch.delattr(TagWatch, "take")
+    for at_s in range(30, 60):
+        assert stage.take(reading("A", at_s), reading("B", at_s)) == []
+    assert stage.kept() == other.kept()
+    assert stage.timer.at == other.timer.at
+
+
+@pytest.mark.parametrize(
+    "readings",
+    [
+        [reading("A", 22.0), reading("C", 22.0)],
+        [reading("A", 22.0), reading("A", 23.0)._replace(detached=True)],
+        [reading("A", 22.0)._replace(battery_low=True)],
+        [reading("A", 23.0), reading("B", 22.0)],
+        [reading("A", 22.0 + SETTINGS.tag_timeout_us / 1e6)],
+        [reading("A", 18.0 - SETTINGS.tag_timeout_us / 1e6)],
+        [reading("B", 20.005 + SETTINGS.tag_timeout_us / 1e6)],
+    ],
+    ids=["new anchor", "torn off", "battery", "out of order", "after long", "before long", "one anchor long ago"],
+)
+def test_what_tells_more_is_looked_at_closely(readings: list[Reading]) -> None:
+    assert state.gone_on(state.to_bytes(HEARD), watched([reading("A", 22.0), reading("B", 22.0)]), SETTINGS) is not None
+    assert state.gone_on(state.to_bytes(HEARD), watched(readings), SETTINGS) is None
+
+
+@pytest.mark.parametrize(
+    "watch",
+    [
+        TagWatch(),
+        replace(HEARD, away_us=us(21.0)),
+        replace(HEARD, runs=[Run(us(21.0), us(21.5))]),
+        replace(HEARD, heard_by={"A": [us(18.0), us(20.0)], "B": [us(20.0)]}),
+    ],
+    ids=["not yet heard", "away", "not settled", "in two runs"],
+)
+def test_a_tag_of_which_there_is_more_to_tell_is_looked_at_closely(watch: TagWatch) -> None:
+    assert state.gone_on(state.to_bytes(watch), watched([reading("A", 22.0), reading("B", 22.0)]), SETTINGS) is None
+
+
+def test_a_state_of_another_version_is_none() -> None:
+    other = bytes([VERSION + 1]) + state.to_bytes(HEARD)[1:]
+    assert state.from_bytes(other) is None
+    assert state.gone_on(other, watched([reading("A", 22.0)]), SETTINGS) is None
 
 
 def test_what_becomes_of_anchors_moves_the_timer() -> None:

@@ -147,7 +147,7 @@ class Stage:
         return kinds(list(self.fn.due(timer_at(at_us), self.bag, self.timer)))
 
     def kept(self) -> ZoneWatch | None:
-        return TagStates(self.bag, CODEC).before(TAG)
+        return TagStates(self.bag, CODEC).get(TAG)
 
 
 def kinds(events: Sequence[Event]) -> list[str]:

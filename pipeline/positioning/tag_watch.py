@@ -16,7 +16,7 @@ from pipeline.model import Reading
 from pipeline.positioning.known_anchors import KnownAnchors
 from pipeline.positioning.runs import MAX_RUNS, Run, joined
 from pipeline.positioning.tag_flags import Flag, Taken
-from pipeline.positioning.watched import Heard, Watched
+from pipeline.positioning.watched import Heard
 
 MILLISECOND_US = 1000
 
@@ -74,12 +74,6 @@ class TagWatch:
     detached: Flag = field(default_factory=Flag)
     battery_low: Flag = field(default_factory=Flag)
 
-    def take_all(self, readings: Watched, settings: TagWatchSettings) -> list[Event]:
-        """Take readings of the tag in; return what their flags say that is new."""
-        if self._goes_on(readings, settings.tag_timeout_us):
-            return []
-        return [event for one in readings.each() for event in self.take(one, settings)]
-
     def take(self, reading: Heard | Reading, settings: TagWatchSettings) -> list[Event]:
         """Take one reading in; return what its flags say that is new. What its coming says is settled later."""
         at_us = reading.kafka_time_us
@@ -125,29 +119,6 @@ class TagWatch:
     def is_forgotten(self, now_us: int, settings: TagWatchSettings) -> bool:
         """Whether the tag has been silent for so long that nothing of it is kept."""
         return not self.runs and now_us >= self.last_us + settings.tag_memory_us
-
-    def _goes_on(self, readings: Watched, timeout_us: int) -> bool:
-        """Take readings in, as nearly all come, that tell no more than that the tag is still heard; return whether.
-
-        They say of flags what is known, and their times are in order and near the last one. By the last then no time is
-        older than the timeout but those that are forgotten, and of each anchor the newest alone is left.
-        """
-        times_us, last_us = list(readings.kafka_time_us), self.last_us
-        if not last_us or self.away_us or self.runs or sorted(times_us) != times_us:
-            return False
-        if times_us[0] < last_us - timeout_us or times_us[-1] > last_us + timeout_us:
-            return False
-        if (not self.detached.value) in readings.detached or (not self.battery_low.value) in readings.battery_low:
-            return False
-        heard_by = self.heard_by
-        for anchor, at_us in dict(zip(readings.anchor, times_us, strict=True)).items():
-            before_us = heard_by.get(anchor)
-            if before_us is None or before_us[-1] < at_us:
-                heard_by[anchor] = [at_us]
-        self.newest_us = max(self.newest_us, *map(min, readings.measured_at_us, times_us))
-        self.last_us = max(last_us, times_us[-1])
-        self._forget_before(self.last_us - timeout_us)
-        return True
 
     def _flags(self, reading: Heard | Reading, settings: TagWatchSettings) -> list[Event]:
         events: list[Event] = []

@@ -22,13 +22,11 @@ from pipeline.positioning.whole_rounds import WholeRounds, names_as_numbers
 from pipeline.transforms.metric_names import GROUP_SIZE
 from pipeline.transforms.metrics import MeteredFn
 from pipeline.transforms.outputs import sort_out, sorted_out
-from pipeline.transforms.tag_groups import Bag, Codec, TagStates, Timer, tag_states_spec
+from pipeline.transforms.tag_groups import AS_WRITTEN, Bag, TagStates, Timer, tag_states_spec
 from pipeline.wire.readings import OfTags, unpack_by_tag
 
 GROUPS = "groups"
 
-_AS_WRITTEN: Codec[bytes] = Codec(bytes, bytes, is_kept=False)
-"""Whole rounds are taken into states as they are written."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -92,7 +90,7 @@ class GroupFn(MeteredFn):
 
     def take(self, packed: bytes, bag: Bag, timer: Timer) -> list[Outcome]:
         """Take packed readings of one tag group in; return what follows from them, of each tag in order."""
-        states, given, first = TagStates(bag, _AS_WRITTEN), unpack_by_tag(packed), 0
+        states, given, first = TagStates(bag, AS_WRITTEN), unpack_by_tag(packed), 0
         self._metrics.add("in", len(given.rows))
         waiting: list[_Waiting] = []
         for tag, readings in zip(given.tags, given.readings, strict=True):
@@ -108,7 +106,7 @@ class GroupFn(MeteredFn):
 
     def settle(self, now_us: int, bag: Bag, timer: Timer) -> list[Outcome]:
         """Return what follows from its being a Kafka time, for all tags of a tag group; see :meth:`due`."""
-        states = TagStates(bag, _AS_WRITTEN)
+        states = TagStates(bag, AS_WRITTEN)
         outcomes: list[Outcome] = []
         for tag in states.due(now_us):
             state = states.get(tag)

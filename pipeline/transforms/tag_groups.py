@@ -103,6 +103,9 @@ class Codec(NamedTuple, Generic[State]):
     is_kept: bool = True
 
 
+AS_WRITTEN: Codec[bytes] = Codec(bytes, bytes, is_kept=False)
+"""For a stage that works on states as they are written."""
+
 _Row = tuple[int, bytes, int, int]
 """When a tag is next due, and where its row was written last: in which chunk, from where to where; or nowhere."""
 _NOWHERE: tuple[None, bytes, int, int] = None, b"", 0, 0
@@ -160,10 +163,8 @@ class TagStates(Generic[State]):
         if changed is not None:
             return changed
         live = self._index.live.pop(tag, None)
-        return live if live is not None else self.before(tag)
-
-    def before(self, tag: str) -> State | None:
-        """Return a tag's state as it was written last, whatever has become of the object since."""
+        if live is not None:
+            return live
         _, chunk, at, _ = self._index.rows.get(tag, _NOWHERE)
         return self._codec.from_bytes(state_in(chunk, at)) if chunk else None
 

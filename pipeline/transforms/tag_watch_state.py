@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from struct import Struct, pack, unpack_from
 
 import numpy as np
@@ -11,10 +12,9 @@ from pipeline.positioning.anchor_names import names_from_bytes, names_to_bytes
 from pipeline.positioning.known_anchors import EVER_US, AnchorChange, KnownAnchors
 from pipeline.positioning.runs import Run
 from pipeline.positioning.tag_flags import Flag
-from pipeline.positioning.tag_watch import TagWatch
+from pipeline.positioning.tag_watch import TagWatch, TagWatchSettings
 from pipeline.positioning.watched import ByTag, Watched
 from pipeline.transforms.anchor_watch_state import flat, runs
-from pipeline.transforms.tag_groups import Codec
 from pipeline.wire.batch_decoder import TaggedRows
 from pipeline.wire.readings import Runs, numbered_anew
 from pipeline.wire.state_pb2 import AnchorChange as PackedChange
@@ -86,7 +86,46 @@ def from_bytes(data: bytes) -> TagWatch | None:
     )
 
 
-CODEC = Codec(to_bytes, from_bytes)
+def gone_on(data: bytes, readings: Watched, settings: TagWatchSettings) -> tuple[bytes, int] | None:
+    """Take readings of a tag in, as nearly all come, that tell no more than that it is still heard.
+
+    They say of flags what is known, their times are in order and near the last one, and who hears the tag has heard it
+    before, and not long ago. From bytes to bytes, for to make an object of a state takes longer than this.
+
+    Returns:
+        The state, and the Kafka time at which something of the tag is next due, where no anchor is silent. None, where
+        there is more to do: :meth:`TagWatch.take` does it.
+    """
+    version, said, last_us, away_us, newest_us, *changed_us, runs_, times = _HEAD.unpack_from(data)
+    times_us, timeout_us = readings.kafka_time_us, settings.tag_timeout_us
+    if version != VERSION or runs_ or away_us or not last_us or sorted(times_us) != list(times_us):
+        return None
+    if times_us[0] < last_us - timeout_us or times_us[-1] > last_us + timeout_us:
+        return None
+    if (not said & DETACHED) in readings.detached or (not said & BATTERY_LOW) in readings.battery_low:
+        return None
+    names_at = _HEAD.size + 8 * times
+    place_of = _places(names_from_bytes(data, names_at, times)[0]).get
+    heard_us = list(unpack_from(f"<{times}q", data, _HEAD.size))
+    for anchor, at_us in zip(readings.anchor, times_us, strict=True):
+        place = place_of(anchor)
+        if place is None:
+            return None
+        heard_us[place] = max(heard_us[place], at_us)
+    last_us = max(last_us, times_us[-1])
+    if min(heard_us) < last_us - timeout_us or max(heard_us) > last_us:
+        return None
+    newest_us = max(newest_us, *map(min, readings.measured_at_us, times_us))
+    head = _HEAD.pack(VERSION, said, last_us, away_us, newest_us, *changed_us, runs_, times)
+    state = head + pack(f"<{times}q", *heard_us) + data[names_at:]
+    return state, last_us + timeout_us + 1 + settings.told_after_us
+
+
+@lru_cache(maxsize=4096)
+def _places(names: tuple[str, ...]) -> dict[str, int]:
+    """Return where each name stands; nothing where one stands twice, for an anchor that heard in more than one run."""
+    places = {name: place for place, name in enumerate(names)}
+    return places if len(places) == len(names) else {}
 
 
 def anchors_to_bytes(anchors: KnownAnchors) -> bytes:

@@ -8,8 +8,7 @@ count for it have been told, and until they are told the watermark waits.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -25,7 +24,7 @@ from pipeline.positioning.watched import Heard, Watched
 from pipeline.transforms import tag_watch_state as state
 from pipeline.transforms.bytes_bag import BytesBag, read_whole, write_whole
 from pipeline.transforms.metrics import MeteredFn
-from pipeline.transforms.tag_groups import TAG_GROUPS, Bag, TagStates, tag_states_spec
+from pipeline.transforms.tag_groups import AS_WRITTEN, TAG_GROUPS, Bag, TagStates, tag_states_spec
 
 _EVER_US = 2**62
 _LOG = logging.getLogger(__name__)
@@ -84,24 +83,23 @@ class WatchTagsFn(MeteredFn):
     ) -> Iterator[Event]:
         """Take a batch of readings of one tag group, or changes of anchors, in."""
         given, changes = state.unpack(element[1])
-        states, anchors = TagStates(bag, state.CODEC), _anchors(anchors_bag)
+        states, anchors = TagStates(bag, AS_WRITTEN), _anchors(anchors_bag)
         for change in changes:
             anchors.take(change)
         if self._hear(anchors, given) or changes:
             write_whole(anchors_bag, state.anchors_to_bytes(anchors))
             for tag in states.due(_EVER_US):  # who can be away, and when, has changed
-                self._keep(states, tag, states.get(tag) or TagWatch(), anchors)
+                self._keep(states, tag, _read(states.get(tag)), anchors)
         for tag, readings in given:
             self._metrics.add("in", len(readings.tag))
-            watch = states.get(tag) or TagWatch()
-            try:
-                events = watch.take_all(readings, self._settings)
-            except Exception:
-                if self._strict:
-                    raise
-                watch, events = self._one_by_one(partial(states.before, tag), readings)
-            if events:
-                yield from self._metrics.told(events)
+            before = states.get(tag)
+            gone_on = state.gone_on(before, readings, self._settings) if before and not anchors.silences else None
+            if gone_on is not None:
+                after, due_us = gone_on
+                states.put(tag, due_us, after)
+                continue
+            watch, events = self._one_by_one(before, readings)
+            yield from self._metrics.told(events)
             self._keep(states, tag, watch, anchors)
         states.commit(timer)
 
@@ -114,9 +112,9 @@ class WatchTagsFn(MeteredFn):
         timer: Any = beam.DoFn.TimerParam(AWAY),  # noqa: B008
     ) -> Iterator[Event]:
         """Tell what is due. A timer is a hint: it may come late, twice, or when there is nothing to do."""
-        states, anchors = TagStates(bag, state.CODEC), _anchors(anchors_bag)
+        states, anchors = TagStates(bag, AS_WRITTEN), _anchors(anchors_bag)
         for tag in states.due(now.micros):
-            watch = states.get(tag) or TagWatch()
+            watch = _read(states.get(tag))
             try:
                 events = watch.advance(now.micros, tag, anchors, self._settings)
             except Exception:
@@ -133,18 +131,20 @@ class WatchTagsFn(MeteredFn):
                 self._keep(states, tag, watch, anchors)
         states.commit(timer)
 
-    def _one_by_one(self, before: Callable[[], TagWatch | None], readings: Watched) -> tuple[TagWatch, list[Event]]:
+    def _one_by_one(self, before: bytes | None, readings: Watched) -> tuple[TagWatch, list[Event]]:
         """Take in those readings of a tag that give no error; return what is then known, and what is new."""
-        watch = before() or TagWatch()
+        watch = _read(before)
         taken: list[Heard] = []
         told: list[Event] = []
         for one in readings.each():
             try:
                 told += watch.take(one, self._settings)
-            except Exception:  # noqa: BLE001  (strict, we would not be here)
+            except Exception:
+                if self._strict:
+                    raise
                 _LOG.exception("a reading of tag %s could not be watched", one.tag)
                 self._metrics.internal_error()
-                watch = before() or TagWatch()  # the reading failed half-way
+                watch = _read(before)  # the reading failed half-way
                 for other in taken:
                     watch.take(other, self._settings)
             else:
@@ -163,8 +163,12 @@ class WatchTagsFn(MeteredFn):
         ]
         return any(ends)  # of all, not of any
 
-    def _keep(self, states: TagStates[TagWatch], tag: str, watch: TagWatch, anchors: KnownAnchors) -> None:
-        states.put(tag, watch.due_us(anchors, self._settings), watch)
+    def _keep(self, states: TagStates[bytes], tag: str, watch: TagWatch, anchors: KnownAnchors) -> None:
+        states.put(tag, watch.due_us(anchors, self._settings), state.to_bytes(watch))
+
+
+def _read(before: bytes | None) -> TagWatch:
+    return (state.from_bytes(before) if before else None) or TagWatch()
 
 
 def _anchors(bag: BytesBag) -> KnownAnchors:
