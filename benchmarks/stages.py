@@ -30,7 +30,7 @@ from pipeline.site import Site
 from pipeline.transforms.decode import Besides, DecodeFn
 from pipeline.transforms.encode import EncodeFn
 from pipeline.transforms.group import GroupFn
-from pipeline.transforms.tag_groups import tag_group
+from pipeline.transforms.tag_groups import tag_group, timer_at
 from pipeline.transforms.tag_log import Chunk
 from pipeline.transforms.track import Memory, TrackFn
 from pipeline.transforms.trilaterate import TrilaterateFn
@@ -122,11 +122,15 @@ class Stages:
             lambda some: [self._track.take(some, self._tracks[tag_group(some[0].tag)], timer)],
         )
         encoded, _ = self._timed("encode", self._encode, positions, self._encode.process)
+        nothing, watermark = _NothingTold(), timer_at(records[-1].kafka_time_us)
         self._timed(
             "watch tags",
             self._watch,
             watched,
-            lambda one: self._watch.process(one, self._watches[one[0]], _NothingTold(), timer),
+            lambda one: itertools.chain(
+                self._watch.process(one, self._watches[one[0]], nothing, timer),
+                self._watch.due(watermark, self._watches[one[0]], nothing, timer),
+            ),
         )
         return sum(len(unpack_produced(some)) for some in encoded)
 
