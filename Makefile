@@ -263,7 +263,7 @@ scenario: venv jars flink ## a day in the life of a site in minutes: every event
 test: setup kubernetes monitoring $(BRIDGE_STAMP) | $(filter lint,$(MAKECMDGOALS)) ## all tests, those on real Kafka too
 	@$(VENV_PYTHON) -m pytest $(ARGS)
 
-bench: setup peers ## the pipeline beside a bare loop and its peers, on real Kafka (hours; ARGS=--short: minutes)
+bench: setup peers ## the pipeline beside a bare loop and its peers, on real Kafka (two hours; ARGS=--short: minutes)
 	@exec $(VENV_PYTHON) -m benchmarks $(ARGS)
 
 bench-check: setup peers ## before a release: a short run of it, held to thresholds (minutes)

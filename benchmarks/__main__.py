@@ -125,7 +125,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         allow_abbrev=False,
     )
     names = [system.name for system in FULL.backlog]
-    parser.add_argument("--short", action="store_true", help="the main figures alone, once: five to six minutes")
+    parser.add_argument("--short", action="store_true", help="the main figures alone, once: about five minutes")
     parser.add_argument(
         "--check",
         action="store_true",

@@ -16,7 +16,6 @@ ANCHORS = 3
 _BEHIND_S = 1.0
 """A system is in step while it owes the positions of no more than so long."""
 _CATCH_UP_S = 60.0
-_SETTLE_S = 10.0
 _END_S = 10.0
 _LOOK_S = 0.25
 _AT_LEAST = 0.95
@@ -40,21 +39,21 @@ def at_rate(rate: int, at_most_s: float) -> Workload:
     return Workload(max(rate // ANCHORS, 1), round(at_most_s), ANCHORS)
 
 
-def measure(platform: Platform, system: System, rate: int, duration_s: float) -> Live:
-    """Let a system take so many readings a second; once it is in step, measure for so long.
+def measure(platform: Platform, system: System, rate: int, settle_s: float, duration_s: float) -> Live:
+    """Let a system take so many readings a second; once it is in step, and has settled, measure for so long.
 
     Raises:
         ProcessError: it died or gave nothing.
         FeedError: the readings did not come at that rate.
     """
-    workload = at_rate(rate, START_TIMEOUT_S + _CATCH_UP_S + _SETTLE_S + duration_s)
+    workload = at_rate(rate, START_TIMEOUT_S + _CATCH_UP_S + settle_s + duration_s)
     topic = platform.input("live")
     with platform.run(system, topic, workload) as run:
         with Stream(topic, workload) as stream:
             run.await_first()
             in_step = wait_in_step(run, stream, workload)
             if in_step:
-                wait(run, _SETTLE_S)
+                wait(run, settle_s)
                 platform.session.say(f"  {system.name} at {rate:,} readings/s: for {duration_s:g} s")
                 from_ms = time.time_ns() // 1_000_000
                 wait(run, duration_s)

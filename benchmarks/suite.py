@@ -114,7 +114,7 @@ class Suite:
         return backlog.measure(self._platform, system, topic, workload, limit_s)
 
     def _at(self, system: System, rate: int) -> Callable[[], live.Live]:
-        return functools.partial(live.measure, self._platform, system, rate, self._plan.duration_s)
+        return functools.partial(live.measure, self._platform, system, rate, self._plan.settle_s, self._plan.duration_s)
 
     def _take(self, taken: list[_Measured], repeat: Repeat, what: str, measure: Callable[[], _Measured]) -> None:
         """Measure one thing; where that fails it is told, and the others are measured all the same."""
