@@ -106,9 +106,9 @@ $(VENV_STAMP): setup.py pyproject.toml constraints.txt $(wildcard proto/*.proto)
 	@touch $@
 
 # What a change of makes them new is what pipeline/positioning/compiled.py looks at.
-$(KERNELS_STAMP): $(VENV_STAMP) pipeline/positioning/compiled.py $(wildcard pipeline/site*.py) $(shell grep -l '^@compiled' pipeline/positioning/*.py)
+$(KERNELS_STAMP): $(VENV_STAMP) $(wildcard pipeline/positioning/*.py pipeline/site*.py)
 	@mkdir -p $(LOGS)
-	@$(call say,venv,compiling grouping, solver and filter (a minute the first time))
+	@$(call say,venv,compiling the grouping and the solver and the filter (a minute the first time))
 	@$(VENV_PYTHON) -m pipeline.positioning.warm_up >$(LOGS)/kernels.log 2>&1 || $(call see_log,kernels)
 	@touch $@
 
