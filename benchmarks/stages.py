@@ -31,7 +31,6 @@ from pipeline.transforms.decode import Besides, DecodeFn
 from pipeline.transforms.encode import EncodeFn
 from pipeline.transforms.group import GroupFn
 from pipeline.transforms.tag_groups import tag_group, timer_at
-from pipeline.transforms.tag_log import Chunk
 from pipeline.transforms.track import Memory, TrackFn
 from pipeline.transforms.trilaterate import TrilaterateFn
 from pipeline.transforms.watch_tags import WatchTagsFn
@@ -54,29 +53,16 @@ examples:
 
 class _Bag:
     def __init__(self) -> None:
-        self._entries: list[Chunk] = []
+        self._entries: list[Any] = []
 
-    def read(self) -> Iterator[Chunk]:
+    def read(self) -> Iterator[Any]:
         return iter(self._entries)
 
-    def add(self, entry: Chunk) -> None:
+    def add(self, entry: object) -> None:
         self._entries.append(entry)
 
     def clear(self) -> None:
         self._entries = []
-
-
-class _NothingTold:
-    """Of anchors, to the tag watch."""
-
-    def read(self) -> Iterator[bytes]:
-        return iter(())
-
-    def add(self, entry: bytes) -> None:
-        pass
-
-    def clear(self) -> None:
-        pass
 
 
 class _Timer:
@@ -122,7 +108,7 @@ class Stages:
             lambda some: [self._track.take(some, self._tracks[tag_group(some[0].tag)], timer)],
         )
         encoded, _ = self._timed("encode", self._encode, positions, self._encode.process)
-        nothing, watermark = _NothingTold(), timer_at(records[-1].kafka_time_us)
+        nothing, watermark = _Bag(), timer_at(records[-1].kafka_time_us)
         self._timed(
             "watch tags",
             self._watch,

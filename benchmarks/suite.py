@@ -61,7 +61,8 @@ class Suite:
 
     def _backlog(self, repeat: Repeat) -> None:
         for system in self._there(self._plan.backlog):
-            self._take(repeat.backlog, repeat, f"backlog: {system.name}", self._of_backlog(system))
+            measure = functools.partial(self._measured, system, self._plan.usual, 1, self._plan.limit_s)
+            self._take(repeat.backlog, repeat, f"backlog: {system.name}", measure)
 
     def _sweep(self, what: str, repeat: Repeat) -> None:
         values: tuple[int, ...] = getattr(self._plan, what)
@@ -76,8 +77,7 @@ class Suite:
             else:
                 system = OnFlink(parallelism=value)
             taken: list[backlog.Backlog] = []
-            limit_s = self._plan.sweep_limit_s
-            measure = functools.partial(self._measured, system, workload, partitions, limit_s)
+            measure = functools.partial(self._measured, system, workload, partitions, self._plan.sweep_limit_s)
             self._take(taken, repeat, f"backlog: {value:,} {what}", measure)
             repeat.swept += [Swept(what, value, one) for one in taken]
 
@@ -105,9 +105,6 @@ class Suite:
             f"outage: {BASE.name}",
             lambda: outage.measure(self._platform, BASE, plan.outage_rate, plan.outage_s, plan.outage_limit_s),
         )
-
-    def _of_backlog(self, system: System) -> Callable[[], backlog.Backlog]:
-        return functools.partial(self._measured, system, self._plan.usual, 1, self._plan.limit_s)
 
     def _measured(self, system: System, workload: Workload, partitions: int, limit_s: float) -> backlog.Backlog:
         topic = self._filled(workload, partitions)  # only now: when it fails, this measurement does

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.columns import Booleans, Integers
 from pipeline.positioning.anchor_names import NAME_BYTES
 from pipeline.positioning.compiled import compiled_in_place
 from pipeline.positioning.round_state import (
@@ -41,7 +42,6 @@ from pipeline.positioning.seen import (
 from pipeline.site import MIN_ANCHORS
 
 Bytes = NDArray[np.uint8]
-Integers = NDArray[np.int64]
 
 OF_TAG = 5
 """Numbers that are found of a tag: readings taken, of a round, whether in order, clock, and bytes of the state."""
@@ -67,7 +67,7 @@ class Columns(NamedTuple):
     distance: NDArray[np.uint32]
     measured_at_us: Integers
     kafka_time_us: Integers
-    time_replaced: NDArray[np.bool_]
+    time_replaced: Booleans
     names: NDArray[np.uint64]
 
 
@@ -134,8 +134,8 @@ def take_all(known: Known, columns: Columns, bounds: Bounds, found: Found) -> No
             taken += size
         if taken == 0:
             continue
-        state = forget(state, found.data, state.newest_us - bounds.max_lateness_us)
-        length = closed(state, known.data, begin, end, found.data, to)
+        forgotten = forget(state, found.data, state.newest_us - bounds.max_lateness_us)
+        length = closed(state, forgotten, known.data, begin, end, found.data, to)
         said[0], said[1], said[2], said[3], said[4] = taken, size, is_sorted, state.clock_us, length
         to += length
 
@@ -206,17 +206,20 @@ def opened(data: Bytes, at: int, to: Bytes, begin: int) -> State:
 
 
 @compiled_in_place
-def closed(state: State, data: Bytes, at: int, end: int, to: Bytes, begin: int) -> int:  # noqa: PLR0917
-    """Complete a state; return its length."""
+def closed(  # noqa: PLR0917
+    state: State, forgotten: int, data: Bytes, at: int, end: int, to: Bytes, begin: int
+) -> int:
+    """Complete a state of which so many bytes are forgotten; return its length."""
     to[begin + ROUNDS_AT] = state.rounds
-    put(to, begin + EARLIER_AT, 4, state.last - state.earlier)
+    put(to, begin + EARLIER_AT, 4, state.last - state.earlier - forgotten)
     put(to, begin + LAST_AT, 4, state.end - state.last)
     put(to, begin + CLOCK_AT, 8, state.clock_us)
     put(to, begin + NEWEST_AT, 8, state.newest_us)
     put(to, begin + EARLIER_NEWEST_AT, 8, state.earlier_us)
     put(to, begin + LAST_TIME_AT, 8, state.last_us)
-    copied(data, at + state.names, end, to, state.end)
-    return state.end + end - at - state.names - begin
+    names = state.end - forgotten
+    copied(data, at + state.names, end, to, names)
+    return names + end - at - state.names - begin
 
 
 @compiled_in_place
@@ -365,26 +368,14 @@ def remember(  # noqa: PLR0917
 
 
 @compiled_in_place
-def forget(state: State, data: Bytes, time_us: int) -> State:
-    """Forget what was seen from before a time; see :meth:`pipeline.positioning.seen.Seen.forget_before`.
+def forget(state: State, data: Bytes, time_us: int) -> int:
+    """Forget what was seen from before a time, and return how many bytes that was.
 
-    The last block is never from before: it is of a reading that was not late.
+    See :meth:`pipeline.positioning.seen.Seen.forget_before`. The last block is never from before: it is of a reading
+    that was not late.
     """
-    kept, last, end = state.earlier, state.last, state.end
-    while kept < last and 0 < (time_us - number(data, kept, TIME_SIZE)) % WRAP_US < WRAP_US // 2:
+    kept = state.earlier
+    while kept < state.last and 0 < (time_us - number(data, kept, TIME_SIZE)) % WRAP_US < WRAP_US // 2:
         kept += size_of_block(data, kept)
-    copied(data, kept, end, data, state.earlier)
-    gone = kept - state.earlier
-    return State(
-        state.silent,
-        state.earlier,
-        last - gone,
-        end - gone,
-        state.names,
-        state.anchors,
-        state.rounds,
-        state.clock_us,
-        state.newest_us,
-        state.earlier_us,
-        state.last_us,
-    )
+    copied(data, kept, state.end, data, state.earlier)
+    return kept - state.earlier

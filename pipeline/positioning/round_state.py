@@ -70,14 +70,14 @@ def from_bytes(data: bytes) -> Rounds | None:
     last_at = seen_at + earlier
     names_at = last_at + last
     names, at = names_from_bytes(data, names_at, anchors)
-    silent = data[HEAD:seen_at]
-    if any(silent):
-        heard = {name: rounds for name, rounds in zip(names, silent, strict=True) if rounds != UNHEARD}
-    else:  # as nearly always
-        heard = dict.fromkeys(names, 0)
-    seen = from_blocks(data[seen_at:last_at], earlier_us, data[last_at:names_at], last_us)
-    numbers = dict(zip(names, range(anchors), strict=True))
-    rounds = Rounds({}, set(), 0, clock_us, newest_us, heard, given, seen, numbers)
+    rounds = Rounds(
+        clock_us=clock_us,
+        newest_us=newest_us,
+        heard={name: rounds for name, rounds in zip(names, data[HEAD:seen_at], strict=True) if rounds != UNHEARD},
+        rounds=given,
+        seen=from_blocks(data[seen_at:last_at], earlier_us, data[last_at:names_at], last_us),
+        numbers=dict(zip(names, range(anchors), strict=True)),
+    )
     if opened:
         _open_from_bytes(rounds, names, data, at)
     return rounds

@@ -13,8 +13,6 @@ NEARLY_FULL = ROOM - 2000
 _RECORD = struct.Struct("<Bf")
 RECORD_SIZE = _RECORD.size
 """Bytes of a reading: its anchor by number, and its distance (m) in the 32 bits of the wire."""
-_BLOCK = struct.Struct("<IBBBf")
-"""A block of one reading: its time in two parts, the count, and the record."""
 ANCHORS_A_PAGE = 256
 TIME_SIZE = 5
 """Bytes of a time of measurement. What is left of their bits makes room for more anchors."""
@@ -81,24 +79,13 @@ class Seen:
 
         One ahead of the others so holds them up, but no longer than it is ahead.
         """
-        earlier = self.earlier
-        at = self._alone_before(time_us % WRAP_US)
+        earlier, at = self.earlier, 0
         while at < len(earlier) and _is_before(earlier[at : at + TIME_SIZE], time_us):
             at += _size(earlier, at)
         if at:
             self.earlier = earlier[at:]
         if not self.earlier and self.last and self.last_us < time_us:
             self.time = self.last = b""
-
-    def _alone_before(self, wrapped_us: int) -> int:
-        """Return up to where the first blocks are of one reading each and before a time, in plain order: most are."""
-        whole = len(self.earlier) // _BLOCK.size * _BLOCK.size
-        at, oldest_us = 0, wrapped_us - WRAP_US // 2
-        for low, high, count, _, _ in _BLOCK.iter_unpack(memoryview(self.earlier)[:whole]):
-            if count != 1 or not oldest_us < high << 32 | low < wrapped_us:
-                break
-            at += _BLOCK.size
-        return at
 
     def last_block(self) -> bytes:
         """Return the last block as the earlier ones are kept; nothing where there is none."""

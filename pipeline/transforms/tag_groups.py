@@ -201,7 +201,7 @@ class TagStates(Generic[State]):
             if due_ms is None:
                 timer.clear()
             else:
-                timer.set(Timestamp(micros=due_ms * 1000))
+                timer.set(timer_at(due_ms * 1000))
         if self._changed:
             self._write()
         _give_back(self._index)
